@@ -1,0 +1,131 @@
+//! Lantern beside native loops that do the same work, printed as ratios. See docs/performance.md.
+//!
+//! # Layout
+//!
+//! * [`workload`]: the events.
+//! * [`log`]: the broker that holds them, in a process of its own.
+//! * [`contender`]: who applies them: two native loops and Lantern, each in a process of its own.
+//! * [`replay`]: everything is there before the start: speed, CPU time, memory.
+//! * [`live`]: events come at a steady rate: latency.
+//! * [`compare`]: all must end with the same tables.
+//! * [`report`]: what is printed.
+
+mod child;
+mod compare;
+mod contender;
+mod live;
+mod log;
+mod meter;
+mod replay;
+mod report;
+mod workload;
+
+use anyhow::{Context as _, Result};
+use child::Site;
+use clap::Parser as _;
+use contender::Job;
+use log::Log;
+use std::path::{Path, PathBuf};
+use workload::Keys;
+
+/// Compares Lantern with native loops that do the same with rdkafka, serde_json and rusqlite.
+///
+/// Prints events per second, CPU time, memory and latency of each, and the ratios. Fails when not all end with the
+/// same tables.
+#[derive(Debug, clap::Parser)]
+#[command(name = "lantern-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
+    #[command(flatten)]
+    bench: Bench,
+}
+
+#[derive(Debug, clap::Args)]
+struct Bench {
+    /// Events of the replay; the first time, so many are appended to the log.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Use this broker instead of an embedded one in a process of its own.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// Which orders the events are of; both when it is left out.
+    #[arg(long)]
+    keys: Option<Keys>,
+    /// Runs of each, taking turns; medians are printed.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Events per second of the live part; 0 leaves it out.
+    #[arg(long, default_value_t = 20_000)]
+    live_rate: u64,
+    /// How long the live part sends at that rate, in seconds.
+    #[arg(long, default_value_t = 5)]
+    live_seconds: u64,
+    /// A folder to work in that is kept, so that the log is filled only once.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// A built plugin, instead of building examples/orders.
+    #[arg(long, value_name = "FILE")]
+    plugin: Option<PathBuf>,
+    /// Print everything that was measured as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the benchmark starts itself again for.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Serve the embedded broker until the standard input ends.
+    #[command(hide = true)]
+    Broker {
+        /// Where its log is.
+        #[arg(long)]
+        folder: PathBuf,
+    },
+    /// Apply a topic, and tell what it took.
+    #[command(hide = true)]
+    Contend(Job),
+}
+
+fn main() -> Result<()> {
+    let Cli { part, bench } = Cli::parse();
+    match part {
+        Some(Part::Broker { folder }) => log::serve(folder),
+        Some(Part::Contend(job)) => report::line(&serde_json::to_string(&job.run()?)?),
+        None => bench.run(),
+    }
+}
+
+impl Bench {
+    fn run(self) -> Result<()> {
+        let temporary = tempfile::tempdir()?;
+        let folder = self.folder.as_deref().unwrap_or(temporary.path());
+        std::fs::create_dir_all(folder)?;
+        let site = Site { folder: folder.to_owned(), plugin: self.plugin(folder)? };
+        contender::warm_up(&site.folder_of(contender::Contender::Lantern), &site.plugin)?;
+        let log = Log::open(self.kafka.as_deref(), folder)?;
+        let mut replays = Vec::new();
+        for keys in self.keys.map_or(vec![Keys::Window, Keys::Uniform], |keys| vec![keys]) {
+            let topic = log.fill(keys, self.events)?;
+            replays.push(replay::run(&site, &log, keys, &topic, self.events, self.runs)?);
+        }
+        let live = if self.live_rate == 0 {
+            None
+        } else {
+            let pace = live::Pace { per_second: self.live_rate, seconds: self.live_seconds };
+            Some(live::run(&site, &log, pace, self.runs)?)
+        };
+        report::print(&replays, live.as_ref(), self.json)
+    }
+
+    fn plugin(&self, folder: &Path) -> Result<PathBuf> {
+        if let Some(path) = &self.plugin {
+            return Ok(path.clone());
+        }
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no parent")?.join("examples/orders");
+        let config = lantern::config::Config::default();
+        let built = lantern::cli::build(&source, &folder.join("orders.wasm"), &config)?;
+        Ok(built.path)
+    }
+}

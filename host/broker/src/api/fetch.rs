@@ -1,0 +1,241 @@
+//! `Fetch`: records as they lie in the log, waiting for new ones if the client wants that.
+//!
+//! Fetch sessions (KIP-227) are declined by answering with session id 0: they save bytes between
+//! machines, and here there is one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::fetch_request::FetchPartition;
+use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{FetchRequest, FetchResponse};
+use tokio::time::Instant;
+
+use super::Session;
+use crate::log::batch::LEADER_EPOCH;
+use crate::log::{Partition, ReadError, Slice, Waiter};
+use crate::topics::Topic;
+
+/// Topics are named by id from this version.
+const IDS_FROM: i16 = 13;
+/// No client waits longer than this, whatever it asks for.
+const WAIT_MS_MAX: i32 = 300_000;
+
+/// The topics of a request, found once; `None` where there is no such topic.
+type Found = Vec<Option<Arc<Topic>>>;
+
+pub(crate) async fn answer(session: &Session, version: i16, request: FetchRequest) -> FetchResponse {
+    if request.session_id != 0 {
+        // We never gave out a session.
+        return FetchResponse::default().with_error_code(ResponseError::FetchSessionIdNotFound.code());
+    }
+    let topics: Found = request
+        .topics
+        .iter()
+        .map(|topic| match version {
+            ..IDS_FROM => session.core.topics.get(&topic.topic),
+            _ => session.core.topics.get_by_id(topic.topic_id),
+        })
+        .collect();
+    let wait = Duration::from_millis(request.max_wait_ms.clamp(0, WAIT_MS_MAX) as u64);
+    let deadline = Instant::now() + wait;
+    let registration = Registration::new(&request, &topics);
+    let mut closing = session.closing.clone();
+    loop {
+        let gathered = gather(session, &request, &topics);
+        let enough = gathered.bytes >= usize::try_from(request.min_bytes).unwrap_or(0);
+        if enough || gathered.failed || wait.is_zero() || *closing.borrow() {
+            return respond(version, request, gathered);
+        }
+        tokio::select! {
+            () = registration.waiter.woken() => {}
+            () = tokio::time::sleep_until(deadline) => {
+                return respond(version, request, gathered);
+            }
+            _ = closing.changed() => {}
+        }
+    }
+}
+
+/// Keeps a fetch registered with its partitions while it waits.
+struct Registration {
+    waiter: Waiter,
+    partitions: Vec<Arc<Partition>>,
+}
+
+impl Registration {
+    fn new(request: &FetchRequest, topics: &Found) -> Registration {
+        let waiter = Waiter::new();
+        let partitions: Vec<_> = request
+            .topics
+            .iter()
+            .zip(topics)
+            .filter_map(|(asked, topic)| Some((asked, topic.as_ref()?)))
+            .flat_map(|(asked, topic)| {
+                asked.partitions.iter().filter_map(|partition| topic.partition(partition.partition).cloned())
+            })
+            .collect();
+        if request.max_wait_ms > 0 {
+            for partition in &partitions {
+                partition.watch(&waiter);
+            }
+        }
+        Registration { waiter, partitions }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        for partition in &self.partitions {
+            partition.unwatch(&self.waiter);
+        }
+    }
+}
+
+/// What all partitions of a request have at one moment.
+struct Gathered {
+    outcomes: Vec<Vec<Result<Slice, Failure>>>,
+    bytes: usize,
+    failed: bool,
+}
+
+struct Failure {
+    error: ResponseError,
+    log_start: i64,
+    high_watermark: i64,
+}
+
+impl Failure {
+    fn new(error: ResponseError) -> Failure {
+        Failure { error, log_start: -1, high_watermark: -1 }
+    }
+}
+
+fn gather(session: &Session, request: &FetchRequest, topics: &Found) -> Gathered {
+    let wanted = usize::try_from(request.max_bytes).unwrap_or(0);
+    let bytes_max = wanted.min(session.core.options.fetch_bytes_max);
+    let mut gathered =
+        Gathered { outcomes: Vec::with_capacity(request.topics.len()), bytes: 0, failed: false };
+    for (asked, topic) in request.topics.iter().zip(topics) {
+        let mut outcomes = Vec::with_capacity(asked.partitions.len());
+        for partition in &asked.partitions {
+            let room = bytes_max.saturating_sub(gathered.bytes);
+            let first = gathered.bytes == 0;
+            let outcome = read(request, topic.as_deref(), partition, room, first);
+            match &outcome {
+                Ok(slice) => gathered.bytes += slice.records.len(),
+                Err(_) => gathered.failed = true,
+            }
+            outcomes.push(outcome);
+        }
+        gathered.outcomes.push(outcomes);
+    }
+    gathered
+}
+
+fn read(
+    request: &FetchRequest,
+    topic: Option<&Topic>,
+    asked: &FetchPartition,
+    room: usize,
+    first: bool,
+) -> Result<Slice, Failure> {
+    let Some(topic) = topic else {
+        let error = match request.topics.iter().any(|topic| !topic.topic_id.is_nil()) {
+            true => ResponseError::UnknownTopicId,
+            false => ResponseError::UnknownTopicOrPartition,
+        };
+        return Err(Failure::new(error));
+    };
+    let partition = topic
+        .partition(asked.partition)
+        .ok_or_else(|| Failure::new(ResponseError::UnknownTopicOrPartition))?;
+    check_epoch(asked.current_leader_epoch).map_err(Failure::new)?;
+    let bytes_max = room.min(usize::try_from(asked.partition_max_bytes).unwrap_or(0));
+    let committed = request.isolation_level == 1;
+    partition
+        .read(asked.fetch_offset, bytes_max, first, committed)
+        .map_err(|error| match error {
+            ReadError::OutOfRange { log_start, end, .. } => Failure {
+                error: ResponseError::OffsetOutOfRange,
+                log_start,
+                high_watermark: end,
+            },
+            ReadError::Storage(error) => {
+                tracing::error!(topic = %topic.name, partition = asked.partition, offset = asked.fetch_offset, %error, "records could not be read");
+                Failure::new(ResponseError::KafkaStorageError)
+            }
+        })
+}
+
+/// Checks the leader epoch that a client believes in; -1 is none.
+pub(crate) fn check_epoch(epoch: i32) -> Result<(), ResponseError> {
+    match epoch {
+        ..=-1 | LEADER_EPOCH => Ok(()),
+        _ => Err(ResponseError::UnknownLeaderEpoch),
+    }
+}
+
+fn respond(version: i16, request: FetchRequest, gathered: Gathered) -> FetchResponse {
+    let committed = request.isolation_level == 1;
+    let responses = request
+        .topics
+        .into_iter()
+        .zip(gathered.outcomes)
+        .map(|(topic, outcomes)| {
+            let partitions = topic
+                .partitions
+                .iter()
+                .zip(outcomes)
+                .map(|(asked, outcome)| partition_data(version, asked.partition, outcome, committed))
+                .collect();
+            let response = FetchableTopicResponse::default().with_partitions(partitions);
+            match version {
+                ..IDS_FROM => response.with_topic(topic.topic),
+                _ => response.with_topic_id(topic.topic_id),
+            }
+        })
+        .collect();
+    FetchResponse::default().with_responses(responses)
+}
+
+fn partition_data(
+    version: i16,
+    index: i32,
+    outcome: Result<Slice, Failure>,
+    committed: bool,
+) -> PartitionData {
+    let data = PartitionData::default().with_partition_index(index);
+    let (data, log_start) = match outcome {
+        Ok(slice) => {
+            let aborted = slice
+                .aborted
+                .iter()
+                .map(|aborted| {
+                    AbortedTransaction::default()
+                        .with_producer_id(aborted.producer_id.into())
+                        .with_first_offset(aborted.first_offset)
+                })
+                .collect();
+            let data = data
+                .with_high_watermark(slice.high_watermark)
+                .with_last_stable_offset(slice.stable)
+                .with_aborted_transactions(committed.then_some(aborted))
+                .with_records(Some(slice.records));
+            (data, slice.log_start)
+        }
+        Err(failure) => {
+            let data = data
+                .with_error_code(failure.error.code())
+                .with_high_watermark(failure.high_watermark)
+                .with_aborted_transactions(None)
+                .with_records(Some(bytes::Bytes::new()));
+            (data, failure.log_start)
+        }
+    };
+    match version {
+        ..5 => data,
+        _ => data.with_log_start_offset(log_start),
+    }
+}

@@ -1,0 +1,220 @@
+//! Starting and stopping.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::folder::{self, Lock};
+use crate::group::{Groups, Offsets};
+use crate::log::Syncer;
+use crate::options::{Fsync, Options};
+use crate::topics::{self, Topics};
+use crate::transaction::Transactions;
+use crate::{journal, server};
+
+/// How long connections get to take the answers that are under way at shutdown.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+/// Threads of the broker's own runtime. Requests are short; what blocks for long has other threads.
+const THREADS_MAX: usize = 4;
+
+/// Why the broker could not be started or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
+    /// A topic could not be opened.
+    #[error(transparent)]
+    Topics(#[from] topics::Error),
+    /// The state of transactions or groups could not be opened.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address with `listen`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The system gave no threads.
+    #[error("cannot start the broker's threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// Everything that requests work on.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) options: Arc<Options>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) transactions: Transactions,
+    pub(crate) groups: Groups,
+    // Released last, when nothing writes any more.
+    _lock: Lock,
+}
+
+impl Core {
+    pub(crate) fn open(options: Options) -> Result<Core, Error> {
+        let lock = folder::claim(&options.dir)?;
+        let options = Arc::new(options);
+        let syncer = Arc::new(Syncer::start().map_err(Error::Threads)?);
+        let topics = Arc::new(Topics::open(&options, &syncer)?);
+        let offsets = Arc::new(Offsets::open(&options.dir, options.fsync, &syncer)?);
+        let transactions = Transactions::open(&options, &syncer, &topics, &offsets)?;
+        Ok(Core { topics, transactions, groups: Groups::new(&options, &offsets), options, _lock: lock })
+    }
+
+    fn sync_all(&self) -> Result<(), Error> {
+        self.topics.sync_all()?;
+        self.transactions.sync()?;
+        self.groups.offsets.sync()?;
+        Ok(())
+    }
+}
+
+/// A running broker. It works on threads of its own, so neither holds up the other: its host, nor
+/// it its host.
+///
+/// Dropping it without [`Broker::shutdown`] ends it as abruptly as a crash would, and as safely.
+#[derive(Debug)]
+pub struct Broker {
+    address: SocketAddr,
+    closing: watch::Sender<bool>,
+    core: Arc<Core>,
+    serving: Option<JoinHandle<()>>,
+    /// `None` only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Broker {
+    /// Opens the data folder, checks everything in it, and begins to listen.
+    ///
+    /// # Errors
+    ///
+    /// When another process has the folder, when something in it is damaged, or when the address is
+    /// taken.
+    pub async fn start(options: Options) -> Result<Broker, Error> {
+        raise_file_limit();
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads.clamp(2, THREADS_MAX))
+            .thread_name("broker")
+            .enable_all()
+            .build()
+            .map_err(Error::Threads)?;
+        let starting = runtime.spawn(start(options));
+        match starting.await {
+            Ok(Ok((address, core, closing, serving))) => {
+                Ok(Broker { address, closing, core, serving: Some(serving), runtime: Some(runtime) })
+            }
+            Ok(Err(error)) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+            Err(ended) => {
+                runtime.shutdown_background();
+                Err(Error::Threads(std::io::Error::other(ended)))
+            }
+        }
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, lets requests under way be answered, forces everything to the disk, and
+    /// releases the folder.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses to keep what was written.
+    pub async fn shutdown(mut self) -> Result<(), Error> {
+        self.closing.send_replace(true);
+        if let Some(serving) = self.serving.take() {
+            let _ended_or_late = tokio::time::timeout(DRAIN_MAX, serving).await;
+        }
+        let core = Arc::clone(&self.core);
+        let outcome = match tokio::task::spawn_blocking(move || core.sync_all()).await {
+            Ok(outcome) => outcome,
+            Err(ended) => Err(Error::Threads(std::io::Error::other(ended))),
+        };
+        if let Some(runtime) = self.runtime.take() {
+            // Ends every task, so that nothing holds the folder's lock when this returns.
+            let ending = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(DRAIN_MAX));
+            let _ended_or_late = ending.await;
+        }
+        outcome
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.closing.send_replace(true);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Every segment is an open file. The soft limit on them is low for the sake of old programs; those
+/// that know better raise it to the hard limit.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the limit on open files stays as it is");
+        }
+    }
+}
+
+type Started = (SocketAddr, Arc<Core>, watch::Sender<bool>, JoinHandle<()>);
+
+async fn start(options: Options) -> Result<Started, Error> {
+    let listen = options.listen;
+    let core = tokio::task::spawn_blocking(move || Core::open(options))
+        .await
+        .map_err(|ended| Error::Threads(std::io::Error::other(ended)))??;
+    let core = Arc::new(core);
+    core.transactions.recover().await;
+    let listening = |source| Error::Listen { address: listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    let (closing, closed) = watch::channel(false);
+    if let Fsync::EveryMs(interval_ms) = core.options.fsync {
+        tokio::spawn(sync_regularly(Arc::clone(&core), interval_ms, closed.clone()));
+    }
+    let sweeping = Arc::clone(&core);
+    let until = closed.clone();
+    tokio::spawn(async move { sweeping.transactions.sweep(until).await });
+    let sweeping = Arc::clone(&core);
+    let until = closed.clone();
+    tokio::spawn(async move { sweeping.groups.sweep(until).await });
+    let serving = tokio::spawn(server::serve(listener, Arc::clone(&core), closed));
+    Ok((address, core, closing, serving))
+}
+
+/// Forces everything to the disk at an interval.
+async fn sync_regularly(core: Arc<Core>, interval_ms: u64, mut closing: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(interval_ms.max(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = closing.changed() => return,
+        }
+        let core = Arc::clone(&core);
+        match tokio::task::spawn_blocking(move || core.sync_all()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the log could not be forced to the disk"),
+            Err(_) => return,
+        }
+    }
+}

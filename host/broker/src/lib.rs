@@ -1,0 +1,49 @@
+//! A durable single-node broker that speaks Kafka's protocol, to embed.
+//!
+//! It is what Lantern runs on when no Kafka is configured: for development, tests and small
+//! installations. Every Kafka client can talk to it. It is one node and never will be a cluster;
+//! beyond one machine it is Apache Kafka. What it promises:
+//!
+//! - Acknowledged means on disk ([`Fsync::Always`]), and consumers see nothing that is not.
+//! - Idempotent producers write each batch once; transactions are committed as a whole or not at
+//!   all, also when the process dies inside a commit; a fenced producer writes nothing.
+//! - A client that asks for something that is not here gets the protocol's own error.
+//!
+//! Deliberately absent so far: retention and compaction (the settings are stored, nothing obeys them;
+//! the storage is laid out for both), encryption and authentication (it listens on loopback by
+//! default), groups of the new protocol (KIP-848), transactions of version 2 (KIP-890).
+//!
+//! # Layout
+//!
+//! Data flows downwards; a module uses only those below it.
+//!
+//! - [`Broker`] (`broker`): start and shutdown; owns everything, holds the folder's lock.
+//! - `server`: accepts connections, one reader and one writer task each.
+//! - `wire`: frames, supported versions, from a request's bytes to the answer's.
+//! - `api`: what each request does, one file per family.
+//! - `transaction`: the transaction coordinator and its journal.
+//! - `group`: the group coordinator and committed offsets.
+//! - `topics`: the catalog of topics and their settings.
+//! - `log`: the storage of a partition: segments, indexes, producers, recovery, group commit.
+//! - `journal`: an append-only file of small state changes.
+//! - `options`: what a user can set.
+
+mod api;
+mod broker;
+mod folder;
+mod group;
+mod journal;
+mod log;
+mod options;
+mod poison;
+mod server;
+mod topics;
+mod transaction;
+mod wire;
+
+pub use broker::{Broker, Error};
+pub use folder::Error as FolderError;
+pub use journal::Error as JournalError;
+pub use log::Error as LogError;
+pub use options::{Fsync, Options};
+pub use topics::{ConfigError, Error as TopicsError};

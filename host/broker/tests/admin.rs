@@ -1,0 +1,192 @@
+//! What tools do: topics, partitions, settings, deleted records, a folder in use.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+mod support;
+
+use std::collections::HashMap;
+
+use rdkafka::admin::{AdminOptions, AlterConfig, ConfigSource, NewPartitions, ResourceSpecifier};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use lantern_broker::Broker;
+use support::{Host, PATIENCE, block_on, payloads, read_to_end, send_all};
+
+fn partition_count(host: &Host, topic: &str) -> usize {
+    let consumer: BaseConsumer = host.client(&[]).create().unwrap();
+    let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
+    metadata.topics().iter().find(|known| known.name() == topic).map_or(0, |known| known.partitions().len())
+}
+
+// A topic made again under an old name must not show the old records.
+#[test]
+fn a_deleted_topic_is_gone_and_can_be_made_again() {
+    let mut host = Host::start();
+    host.create("again", 2);
+    send_all(&host.producer(&[]), "again", ["old"]);
+    let admin = host.admin();
+    let outcome = block_on(admin.delete_topics(&["again", "absent"], &AdminOptions::new())).unwrap();
+    assert!(outcome[0].is_ok());
+    assert!(matches!(outcome[1], Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))));
+    assert_eq!(partition_count(&host, "again"), 0);
+    host.restart();
+    assert_eq!(partition_count(&host, "again"), 0);
+    host.create("again", 1);
+    send_all(&host.producer(&[]), "again", ["new"]);
+    let seen = read_to_end(&host.consumer("again", Offset::Beginning, &[]), 1);
+    assert_eq!(payloads(&seen), ["new"]);
+}
+
+// Partitions can be added, never taken away.
+#[test]
+fn a_topic_grows() {
+    let mut host = Host::start();
+    host.create("growing", 1);
+    let admin = host.admin();
+    let grow = |count| {
+        let partitions = NewPartitions::new("growing", count);
+        block_on(admin.create_partitions(&[partitions], &AdminOptions::new())).unwrap().remove(0)
+    };
+    assert!(grow(5).is_ok());
+    assert!(matches!(grow(3), Err((_, RDKafkaErrorCode::InvalidPartitions))));
+    assert_eq!(partition_count(&host, "growing"), 5);
+    host.restart();
+    assert_eq!(partition_count(&host, "growing"), 5);
+}
+
+// Deleted records stay deleted, also after a restart, and their space is given back.
+#[test]
+fn records_are_deleted_up_to_an_offset() {
+    let mut host = Host::with(|options| options.segment_bytes_max = 1_000);
+    host.create("cut", 1);
+    let expected: Vec<String> = (0..100).map(|n| format!("event number {n}")).collect();
+    let producer = host.producer(&[("batch.num.messages", "2")]);
+    send_all(&producer, "cut", expected.iter().map(String::as_str));
+    let folder = host.dir.path().join("topics/cut/0");
+    let files = || std::fs::read_dir(&folder).unwrap().count();
+    let before = files();
+    let admin = host.admin();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("cut", 0, Offset::Offset(61)).unwrap();
+    block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+    assert!(files() < before);
+    for _ in 0..2 {
+        let consumer = host.consumer("cut", Offset::Beginning, &[]);
+        assert_eq!(consumer.fetch_watermarks("cut", 0, PATIENCE).unwrap(), (61, 100));
+        assert_eq!(payloads(&read_to_end(&consumer, 1)), expected[61..]);
+        host.restart();
+    }
+}
+
+fn settings(host: &Host, resource: ResourceSpecifier<'_>) -> HashMap<String, (Option<String>, ConfigSource)> {
+    let described = block_on(host.admin().describe_configs(&[resource], &AdminOptions::new()));
+    described
+        .unwrap()
+        .remove(0)
+        .unwrap()
+        .entries
+        .into_iter()
+        .map(|entry| (entry.name, (entry.value, entry.source)))
+        .collect()
+}
+
+// Settings are kept with the topic, and a mistake in one is told.
+#[test]
+fn settings_of_a_topic_are_changed_and_kept_and_wrong_ones_refused() {
+    let mut host = Host::start();
+    host.create("set", 1);
+    let topic = ResourceSpecifier::Topic("set");
+    let alter = |name, value| {
+        let config = AlterConfig::new(ResourceSpecifier::Topic("set")).set(name, value);
+        block_on(host.admin().alter_configs(&[config], &AdminOptions::new())).unwrap();
+    };
+    alter("retention.ms", "1000");
+    // This client does not tell of the refusal, but the setting does.
+    alter("retention.ms", "soon");
+    alter("no.such.setting", "1");
+    assert_eq!(settings(&host, topic)["retention.ms"], (Some("1000".to_owned()), ConfigSource::DynamicTopic));
+    host.restart();
+    let kept = settings(&host, ResourceSpecifier::Topic("set"));
+    assert_eq!(kept["retention.ms"].0.as_deref(), Some("1000"));
+    assert_eq!(kept["cleanup.policy"].0.as_deref(), Some("delete"));
+    let broker = settings(&host, ResourceSpecifier::Broker(1));
+    assert_eq!(broker["node.id"].0.as_deref(), Some("1"));
+}
+
+// Two processes on the same files would destroy them.
+#[test]
+fn a_second_broker_on_the_same_folder_is_refused_by_the_name_of_the_first() {
+    let host = Host::start();
+    let refused = host.runtime.block_on(Broker::start(support::options(host.dir.path()))).unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+}
+
+// A folder of another version is left alone.
+#[test]
+fn a_folder_of_another_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("format"), "lantern-log 99\n").unwrap();
+    let refused = block_on(Broker::start(support::options(dir.path()))).unwrap_err();
+    assert!(refused.to_string().contains("lantern-log 99"), "{refused}");
+}
+
+// A flipped bit in acknowledged records is named, not served and not cut away.
+#[test]
+fn damage_in_the_middle_of_a_log_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let broker = block_on(Broker::start(support::options(dir.path()))).unwrap();
+        let address = broker.address().to_string();
+        support::create(&address, "hurt", 1);
+        let producer = support::producer(&address, &[("batch.num.messages", "1")]);
+        send_all(&producer, "hurt", ["one", "two", "three"]);
+        block_on(broker.shutdown()).unwrap();
+    }
+    let segment = dir.path().join("topics/hurt/0/00000000000000000000.log");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    std::fs::write(&segment, bytes).unwrap();
+    let refused = block_on(Broker::start(support::options(dir.path()))).unwrap_err().to_string();
+    for part in ["topic hurt, partition 0", "00000000000000000000.log", "offset 1"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
+// Every partition is a folder and an open file: neither the creation nor the limit on open files may
+// stand in the way.
+#[test]
+fn a_topic_has_thousands_of_partitions() {
+    let mut host = Host::start();
+    host.create("wide", 2_000);
+    host.restart();
+    assert_eq!(partition_count(&host, "wide"), 2_000);
+    let producer = host.producer(&[]);
+    for partition in [0, 999, 1_999] {
+        let record = rdkafka::producer::BaseRecord::<str, str, _>::with_opaque_to("wide", Box::new(0));
+        producer.send(record.partition(partition).payload("there")).map_err(|(error, _)| error).unwrap();
+    }
+    rdkafka::producer::Producer::flush(&producer, PATIENCE).unwrap();
+    let consumer = support::consumer(host.address(), "wide", &[0, 999, 1_999], Offset::Beginning, &[]);
+    assert_eq!(read_to_end(&consumer, 3).len(), 3);
+}
+
+// A catalog that was lost or restored from an old backup must not cost the records it does not name.
+#[test]
+fn records_that_the_catalog_does_not_name_are_not_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let broker = block_on(Broker::start(support::options(dir.path()))).unwrap();
+        let address = broker.address().to_string();
+        support::create(&address, "kept", 1);
+        send_all(&support::producer(&address, &[]), "kept", ["record"]);
+        block_on(broker.shutdown()).unwrap();
+    }
+    std::fs::remove_file(dir.path().join("catalog.json")).unwrap();
+    let refused = block_on(Broker::start(support::options(dir.path()))).unwrap_err().to_string();
+    assert!(refused.contains("topics/kept"), "{refused}");
+    assert!(dir.path().join("topics/kept/0/00000000000000000000.log").exists());
+}

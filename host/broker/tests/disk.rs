@@ -1,0 +1,88 @@
+//! A disk that takes no more: producers wait, consumers go on, and nobody needs a restart.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use rdkafka::Offset;
+
+use support::{payloads, read_to_end};
+
+/// Blocks of 512 bytes that a file may have.
+const BLOCKS_MAX: u32 = 200;
+
+/// A broker whose files cannot grow beyond a limit, as on a full disk.
+struct Limited(Child);
+
+impl Limited {
+    fn start(dir: &std::path::Path) -> (Limited, String) {
+        let script = format!("trap '' XFSZ; ulimit -S -f {BLOCKS_MAX}; exec \"$@\"");
+        let mut child = Command::new("sh")
+            .args(["-c", &script, "sh", env!("CARGO_BIN_EXE_lantern-broker"), "--dir"])
+            .arg(dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        (Limited(child), address.trim().to_owned())
+    }
+
+    /// Makes room; `false` where the tool for it is missing.
+    fn make_room(&self) -> bool {
+        Command::new("prlimit")
+            .args(["--fsize=unlimited:", "--pid", &self.0.id().to_string()])
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+// A full disk is an everyday accident; it must cost nothing but time.
+#[test]
+fn a_full_disk_refuses_producers_until_there_is_room_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (broker, address) = Limited::start(dir.path());
+    support::create(&address, "full", 1);
+    let producer = support::producer(&address, &[("message.timeout.ms", "1500"), ("linger.ms", "0")]);
+    let mut written = Vec::new();
+    let mut refused = 0;
+    for n in 0..40 {
+        let payload = format!("{n}:{}", "x".repeat(5_000));
+        match support::send(&producer, "full", &payload) {
+            Ok((_, offset)) => {
+                assert_eq!(offset, written.len() as i64);
+                written.push(payload);
+            }
+            Err(_) => refused += 1,
+        }
+        if refused == 2 {
+            break;
+        }
+    }
+    assert!(refused > 0, "the limit was never reached");
+    assert!(!written.is_empty());
+    let read = || {
+        let consumer = support::consumer(&address, "full", &[0], Offset::Beginning, &[]);
+        let seen = read_to_end(&consumer, 1);
+        payloads(&seen).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(read(), written);
+    if !broker.make_room() {
+        println!("skipped: prlimit is not installed, so there is no way to make room");
+        return;
+    }
+    support::send(&producer, "full", "after").unwrap();
+    written.push("after".to_owned());
+    assert_eq!(read(), written);
+}

@@ -1,0 +1,159 @@
+//! `lantern build`
+
+mod cargo;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Context, output};
+use crate::config::Config;
+use crate::plugin::{self, Digest, Plugin};
+use crate::wasm::{self, Engine};
+use anyhow::{Context as _, bail};
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Files that show what language a plugin is written in, for those that `lantern build` cannot build.
+const OTHER_LANGUAGES: [(&str, &str); 6] = [
+    ("go.mod", "Go"),
+    ("package.json", "JavaScript"),
+    ("pyproject.toml", "Python"),
+    ("requirements.txt", "Python"),
+    ("build.zig", "Zig"),
+    ("asconfig.json", "AssemblyScript"),
+];
+
+/// Build a plugin from its source.
+///
+/// Compiles a Rust crate to WebAssembly, checks that it is a projection, and puts it into the plugins folder.
+/// Adds Rust's WebAssembly target when it is missing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  lantern build examples/orders\n  lantern build . --out orders.wasm")]
+pub struct Build {
+    /// The folder of the plugin's source.
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Write the plugin here [default: <name>.wasm in the plugins folder].
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print JSON: {"name": ..., "version": ..., "path": ..., "bytes": ..., "digest": ..., "topics": [...]}.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A plugin that has been built.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Built {
+    /// Its name, from its manifest.
+    pub name: String,
+    /// Its version, from its manifest.
+    pub version: String,
+    /// Where it was written.
+    pub path: PathBuf,
+    /// The file's size.
+    pub bytes: u64,
+    /// The file's digest.
+    pub digest: Digest,
+    /// The topics that it reads.
+    pub topics: Vec<String>,
+}
+
+impl Build {
+    /// Builds, and says what was built.
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let built = build_into(&self.dir, self.out.as_deref(), &context.config)?;
+        if self.json {
+            output::json(&built)?;
+        } else {
+            output::line(&built.to_string())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl std::fmt::Display for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut title = self.name.clone();
+        if !self.version.is_empty() {
+            title = format!("{title} {}", self.version);
+        }
+        let kilobytes = self.bytes.div_ceil(1_000);
+        writeln!(f, "built {title}, which reads {}: {kilobytes} KB", self.topics.join(", "))?;
+        writeln!(f, "  file    {}", self.path.display())?;
+        write!(f, "  sha256  {}", self.digest)
+    }
+}
+
+/// Builds the plugin whose source is in `dir`, checks it, and writes it to `out`, whole or not at all. What
+/// the compiler says goes to stderr.
+///
+/// # Errors
+/// When it is not a crate that can be a plugin, does not compile, or is not a plugin then.
+pub fn build(dir: &Path, out: &Path, config: &Config) -> anyhow::Result<Built> {
+    build_into(dir, Some(out), config)
+}
+
+fn build_into(dir: &Path, out: Option<&Path>, config: &Config) -> anyhow::Result<Built> {
+    recognise(dir)?;
+    let artifact = cargo::build(dir)?;
+    let module = plugin::read(&artifact)?;
+    let origin = artifact.display().to_string();
+    // Written as a component, so that tools of the component model can look at it too.
+    let component = wasm::to_component(&module)
+        .with_context(|| format!("{origin} compiled, and is not a plugin; is the projection registered?"))?;
+    let engine = Engine::with_limits(None, &config.limits)?;
+    let plugin = Plugin::load(&engine, &component, &origin, &config.limits)?;
+    let path = match out {
+        Some(out) => out.to_owned(),
+        None => config.plugins_dir.join(&plugin.name).with_extension("wasm"),
+    };
+    write_whole(&path, &component)
+        .with_context(|| format!("cannot write the plugin to {}", path.display()))?;
+    Ok(Built {
+        name: plugin.name,
+        version: plugin.manifest.version,
+        path,
+        bytes: component.len() as u64,
+        digest: plugin.digest,
+        topics: plugin.manifest.topics,
+    })
+}
+
+/// Sees whether a folder holds what can be built here.
+fn recognise(dir: &Path) -> anyhow::Result<()> {
+    if dir.join("Cargo.toml").is_file() {
+        return Ok(());
+    }
+    if !dir.is_dir() {
+        bail!("{} is not a folder: name the folder of a plugin's source", dir.display());
+    }
+    if let Some((_, language)) = OTHER_LANGUAGES.iter().find(|(file, _)| dir.join(file).exists()) {
+        bail!(
+            "{} looks like {language}, and `lantern build` builds Rust so far: build it with its own tools and run \
+             the .wasm file with `lantern run FILE`",
+            dir.display()
+        );
+    }
+    bail!("{} has no Cargo.toml: name the folder of a plugin's source", dir.display())
+}
+
+/// Replaces a file in one step, so that whoever watches the folder sees the old plugin or the new one.
+fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".lantern-build-")
+        // Readable as any file that a compiler writes; the umask takes away what it takes away.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! `lantern demo`
+
+mod shop;
+
+use super::build;
+use super::{Context, output};
+use crate::host::{Host, Place};
+use crate::log::{self, Client, Producer};
+use crate::read_model::{Cell, Reader, ReaderLimits};
+use anyhow::{Context as _, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use shop::{Expected, Shop, TOPIC};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// The example that the demo runs, from the root of the source tree.
+const EXAMPLE: &str = "examples/orders";
+/// Partitions of the topic when the demo creates it.
+const PARTITIONS: i32 = 4;
+/// How long the last events may take to be acknowledged.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often progress is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+
+/// Watch a shop's events become tables.
+///
+/// Builds the example projection in examples/orders, streams a made-up shop (orders placed, paid, shipped,
+/// cancelled) into the log, and shows the tables that come of it. Needs nothing but Rust: the log is the
+/// embedded broker, unless --kafka names another.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  lantern demo --events 1000000\n  lantern demo --once --kafka 127.0.0.1:9092"
+)]
+pub struct Demo {
+    /// How many events to stream.
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    events: u64,
+    /// The same seed makes the same shop.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Leave when everything is applied, instead of going on until Ctrl-C.
+    #[arg(long)]
+    once: bool,
+    /// Use this broker instead of the embedded one.
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+}
+
+impl Demo {
+    /// Builds, streams, shows, checks.
+    pub fn run(self, mut context: Context) -> anyhow::Result<ExitCode> {
+        if let Some(servers) = &self.kafka {
+            context.config.kafka.set("bootstrap.servers", servers.as_str());
+        }
+        let plugin = self.build(&context)?;
+        context.wait(self.stream(&context, &plugin))
+    }
+
+    fn build(&self, context: &Context) -> anyhow::Result<PathBuf> {
+        let source = example()?;
+        if !context.quiet {
+            output::remark(&format!("building {EXAMPLE}, a projection written in Rust, to WebAssembly ..."));
+        }
+        context.data.create(context.data.root())?;
+        let out = context.data.root().join("demo-orders.wasm");
+        Ok(build::build(&source, &out, &context.config)?.path)
+    }
+
+    async fn stream(&self, context: &Context, plugin: &Path) -> anyhow::Result<ExitCode> {
+        let mut host = Host::start(context.config.clone(), "lantern demo").await?;
+        let options = host.log().options().clone();
+        let before = prepare(&options)?;
+        let loaded = host.load(plugin)?;
+        let name = loaded.name.clone();
+        if !context.quiet {
+            let place = if *host.log().place() == Place::Here { "the embedded broker" } else { "Kafka" };
+            output::remark(&format!(
+                "streaming {} events into `{TOPIC}` on {place} at {}",
+                self.events,
+                host.log().address()
+            ));
+        }
+        host.run(loaded, false)?;
+        let started = Instant::now();
+        let sent = Arc::new(AtomicU64::new(0));
+        let run = if before == 0 { String::new() } else { format!("{before}-") };
+        let shop = Shop::new(self.seed, run, self.events);
+        let producing = {
+            let sent = Arc::clone(&sent);
+            tokio::task::spawn_blocking(move || produce(&options, shop, &sent))
+        };
+        let Some(expected) = self.follow(context, &host, &sent, producing).await? else {
+            host.shutdown().await?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        // A log that had events before is not all of this run's making.
+        let expected = (before == 0).then_some(&expected);
+        show(context, &name, self.events, seconds, expected)?;
+        if !self.once {
+            output::remark("\nGoing on until Ctrl-C. Try the commands above in another terminal.");
+            tokio::signal::ctrl_c().await.context("cannot watch for Ctrl-C")?;
+        }
+        host.shutdown().await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Draws progress until everything is applied; answers what it adds up to, or nothing when Ctrl-C came
+    /// first.
+    async fn follow(
+        &self,
+        context: &Context,
+        host: &Host,
+        sent: &AtomicU64,
+        mut producing: JoinHandle<anyhow::Result<Sent>>,
+    ) -> anyhow::Result<Option<Expected>> {
+        let bar = progress(context.quiet, self.events);
+        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut draw = tokio::time::interval(DRAW_EVERY);
+        let mut all: Option<Sent> = None;
+        loop {
+            tokio::select! {
+                _ = &mut interrupt => return Ok(None),
+                done = &mut producing, if all.is_none() => {
+                    all = Some(done.context("the producing thread ended early")??);
+                }
+                _ = draw.tick() => {}
+            }
+            let status = host.statuses().pop().context("the projection is gone")?;
+            if status.is_over() {
+                bail!("the projection halted: {}", status.error.unwrap_or_default());
+            }
+            let sent = sent.load(Ordering::Relaxed);
+            bar.set_position(sent.saturating_sub(status.lag).min(status.events));
+            bar.set_message(format!("{sent} sent, {} behind", status.lag));
+            let is_applied = |sent: &Sent| {
+                sent.ends.iter().all(|(partition, end)| {
+                    status.checkpoint.get(&format!("{TOPIC}/{partition}")).is_some_and(|next| next >= end)
+                })
+            };
+            if all.as_ref().is_some_and(is_applied) {
+                bar.finish_and_clear();
+                return Ok(all.map(|sent| sent.expected));
+            }
+        }
+    }
+}
+
+/// What was streamed.
+struct Sent {
+    expected: Expected,
+    /// Where each partition then ends.
+    ends: BTreeMap<i32, i64>,
+}
+
+/// The example's source: below this folder, or where this program was built.
+fn example() -> anyhow::Result<PathBuf> {
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(EXAMPLE));
+    let here = Some(PathBuf::from(EXAMPLE));
+    match [here, built_from].into_iter().flatten().find(|path| path.join("Cargo.toml").exists()) {
+        Some(path) => Ok(path),
+        None => bail!("{EXAMPLE} is not here: run the demo from the root of Lantern's source tree"),
+    }
+}
+
+/// Creates the topic if it is missing; answers how many records it has.
+fn prepare(options: &log::Options) -> anyhow::Result<u64> {
+    let client = Client::new(options)?;
+    client.create_topic(TOPIC, PARTITIONS)?;
+    let mut records = 0;
+    for partition in client.partitions(TOPIC)? {
+        let range = client.watermarks(TOPIC, partition)?;
+        records += u64::try_from(range.end - range.start).unwrap_or(0);
+    }
+    Ok(records)
+}
+
+fn produce(options: &log::Options, mut shop: Shop, sent: &AtomicU64) -> anyhow::Result<Sent> {
+    let producer = Producer::new(options)?;
+    let mut number = 0u64;
+    for event in shop.by_ref() {
+        let id = format!("{}-{number}", event.key);
+        let time = shop::rfc3339(event.time_ms);
+        let headers: [(&str, &[u8]); 6] = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", id.as_bytes()),
+            ("ce_type", event.kind.as_bytes()),
+            ("ce_source", b"lantern/demo"),
+            ("ce_time", time.as_bytes()),
+            ("content-type", b"application/json"),
+        ];
+        let (key, payload) = (event.key.as_bytes(), event.payload.as_slice());
+        producer.send(TOPIC, Some(key), Some(payload), &headers, None, Some(event.time_ms))?;
+        number += 1;
+        sent.store(number, Ordering::Relaxed);
+    }
+    let report = producer.flush(FLUSH_TIMEOUT)?;
+    let ranges = report.ranges.get(TOPIC).cloned().unwrap_or_default();
+    let ends = ranges.into_iter().map(|(partition, range)| (partition, range.end)).collect();
+    Ok(Sent { expected: shop.expected().clone(), ends })
+}
+
+fn progress(quiet: bool, events: u64) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    // indicatif draws on a terminal only.
+    let style = ProgressStyle::with_template("applied {pos}/{len} {bar:30} {per_sec}  {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(events).with_style(style)
+}
+
+/// The queries that end the demo: what people look at first.
+const TABLES: [(&str, &str); 3] = [
+    (
+        "Orders",
+        "SELECT status, count(*) AS orders, printf('%.2f', sum(total_cents) / 100.0) AS total
+         FROM orders GROUP BY status ORDER BY orders DESC",
+    ),
+    (
+        "Best customers",
+        "SELECT customer_id AS customer, name, orders, printf('%.2f', spent_cents / 100.0) AS spent
+         FROM customers ORDER BY spent_cents DESC, customer_id LIMIT 5",
+    ),
+    (
+        "Best products",
+        "SELECT sku, sold, printf('%.2f', revenue_cents / 100.0) AS revenue
+         FROM products ORDER BY revenue_cents DESC, sku LIMIT 5",
+    ),
+];
+
+fn show(
+    context: &Context,
+    name: &str,
+    events: u64,
+    seconds: f64,
+    expected: Option<&Expected>,
+) -> anyhow::Result<()> {
+    let path = context.data.read_model(name);
+    let mut reader = Reader::open(&path)?;
+    for (title, sql) in TABLES {
+        let (columns, rows) = rows(&mut reader, sql)?;
+        output::line(&format!("\n{title}\n{}", output::rows(&columns, &rows)))?;
+    }
+    if let Some(expected) = expected {
+        check(&mut reader, expected)?;
+        output::line("\nThe tables agree with totals that were counted without Lantern.")?;
+    }
+    let data = context.data.root().display();
+    output::line(&format!("{events} events from log to read model in {seconds:.1} s.\n"))?;
+    output::line(&format!(
+        "Try next:\n  lantern --data-dir {data} query {name} \"SELECT * FROM daily_sales\"\n  \
+         lantern --data-dir {data} status\n  lantern --data-dir {data} verify {name}\n  sqlite3 {}",
+        path.display()
+    ))
+}
+
+fn rows(reader: &mut Reader, sql: &str) -> anyhow::Result<(Vec<String>, Vec<Vec<Cell>>)> {
+    let mut columns = Vec::new();
+    let mut rows = Vec::new();
+    let limits = ReaderLimits { time_max: Duration::from_secs(30) };
+    reader.query(
+        sql,
+        limits,
+        |names| columns = names,
+        |row| {
+            rows.push(row);
+            ControlFlow::Continue(())
+        },
+    )?;
+    Ok((columns, rows))
+}
+
+/// Compares the read model with what the generator counted.
+fn check(reader: &mut Reader, expected: &Expected) -> anyhow::Result<()> {
+    let Expected { orders, paid, shipped, cancelled, ordered_cents, spent_cents } = expected;
+    let checks = [
+        ("orders", "SELECT count(*) FROM orders".to_owned(), i128::from(*orders)),
+        ("paid orders", count("paid"), i128::from(*paid)),
+        ("shipped orders", count("shipped"), i128::from(*shipped)),
+        ("cancelled orders", count("cancelled"), i128::from(*cancelled)),
+        ("ordered cents", "SELECT sum(total_cents) FROM orders".to_owned(), i128::from(*ordered_cents)),
+        ("spent cents", "SELECT sum(spent_cents) FROM customers".to_owned(), i128::from(*spent_cents)),
+    ];
+    for (what, sql, expected) in checks {
+        let (_, found) = rows(reader, &sql)?;
+        let found = match found.first().and_then(|row| row.first()) {
+            Some(Cell::Integer(found)) => i128::from(*found),
+            _ => 0,
+        };
+        ensure!(found == expected, "{what}: the read model has {found}, the events add up to {expected}");
+    }
+    Ok(())
+}
+
+fn count(status: &str) -> String {
+    format!("SELECT count(*) FROM orders WHERE status = '{status}'")
+}

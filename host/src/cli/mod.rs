@@ -1,0 +1,145 @@
+//! The commands, one file each. A command's doc comments are its help.
+
+mod build;
+mod config;
+mod context;
+mod demo;
+mod output;
+mod produce;
+mod query;
+mod run;
+mod status;
+mod topics;
+mod verify;
+
+pub use build::build;
+pub use context::Context;
+
+use clap::{Args, Parser, Subcommand};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// The variable that sets what is logged, as tracing's filters are written.
+const LOG_VARIABLE: &str = "LANTERN_LOG";
+
+/// Turn event streams into SQLite read models, with logic that is WebAssembly.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lantern",
+    version,
+    propagate_version = true,
+    after_help = "Start here:\n  lantern demo              a shop's events become tables, with nothing else installed\n  lantern run my.wasm       run a projection of your own"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+struct Global {
+    /// Read this configuration instead of ./lantern.toml.
+    #[arg(long, global = true, value_name = "FILE", env = "LANTERN_CONFIG")]
+    config: Option<PathBuf>,
+    /// Keep everything in this folder [default: lantern-data].
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Log more; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+    /// Log errors only, and show no progress.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Run(run::Run),
+    Build(build::Build),
+    Produce(produce::Produce),
+    Topics(topics::Topics),
+    Query(query::Query),
+    Status(status::Status),
+    Verify(verify::Verify),
+    Config(config::Config),
+}
+
+/// Runs the command line. 0 is success, 1 a failure that was explained on stderr, 2 wrong usage.
+pub fn main() -> ExitCode {
+    let Cli { global, command } = Cli::parse();
+    start_logging(&global, &command);
+    let done =
+        Context::new(global.config.as_deref(), global.data_dir, global.quiet).and_then(
+            |context| match command {
+                Command::Demo(demo) => demo.run(context),
+                Command::Run(run) => run.run(context),
+                Command::Build(build) => build.run(&context),
+                Command::Produce(produce) => produce.run(&context),
+                Command::Topics(topics) => topics.run(&context),
+                Command::Query(query) => query.run(&context),
+                Command::Status(status) => status.run(&context),
+                Command::Verify(verify) => verify.run(&context),
+                Command::Config(config) => config.run(&context),
+            },
+        );
+    match done {
+        Ok(code) => code,
+        // Whoever reads our output has seen enough, as `head` does: nothing is wrong.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn start_logging(global: &Global, command: &Command) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) if matches!(command, Command::Run(_)) => "info",
+        (false, 0) => "warn",
+        (false, 1) => "debug",
+        (false, _) => "trace",
+    };
+    let filter = std::env::var(LOG_VARIABLE)
+        .ok()
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new(format!("warn,lantern={level},lantern_broker={level}")));
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color)
+        .with_target(false)
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    /// clap checks its declarations only when they are used; this uses all of them.
+    #[test]
+    fn every_command_is_declared_well_and_has_an_example() {
+        let mut cli = Cli::command();
+        cli.build();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands().filter(|command| command.get_name() != "help") {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            assert!(command.get_after_help().is_some(), "{} has no example", command.get_name());
+        }
+    }
+}

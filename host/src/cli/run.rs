@@ -1,0 +1,92 @@
+//! `lantern run`
+
+use super::{Context, output};
+use crate::host::{Host, Place};
+use crate::projection::State;
+use anyhow::{Context as _, bail};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Run projections: apply events to read models as they arrive, until told to stop.
+///
+/// Runs the plugins that are named, and those in the plugins folder. Without a broker in the configuration
+/// the embedded one is started, and its address is printed.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  lantern run plugins/orders.wasm\n  LANTERN_KAFKA_BOOTSTRAP_SERVERS=kafka:9092 lantern run"
+)]
+pub struct Run {
+    /// Plugins to run beside those in the plugins folder.
+    #[arg(value_name = "PLUGIN.wasm")]
+    plugins: Vec<PathBuf>,
+    /// Leave when everything that the log holds now is applied.
+    #[arg(long)]
+    once: bool,
+}
+
+impl Run {
+    /// Runs until a signal, or with `--once` until everything is applied.
+    pub fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        let mut plugins = self.plugins;
+        plugins.extend(wasm_files(&context.config.plugins_dir)?);
+        if plugins.is_empty() {
+            bail!(
+                "there is no plugin to run: name one, as in `lantern run my.wasm`, or put one into {}",
+                context.config.plugins_dir.display()
+            );
+        }
+        context.wait(serve(&context, &plugins, self.once))
+    }
+}
+
+async fn serve(context: &Context, plugins: &[PathBuf], once: bool) -> anyhow::Result<ExitCode> {
+    // Taken before anything starts, so that no signal finds us half-way.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let mut host = Host::start(context.config.clone(), "lantern run").await?;
+    let embedded = if *host.log().place() == Place::Here { " (embedded)" } else { "" };
+    tracing::info!("log at {}{embedded}, data in {}", host.log().address(), host.data().root().display());
+    let mut failed = 0;
+    for path in plugins {
+        // One plugin that is broken keeps no other from running.
+        if let Err(error) = host.load(path).and_then(|plugin| host.run(plugin, once)) {
+            failed += 1;
+            tracing::error!("not running: {error}");
+        }
+    }
+    if failed == plugins.len() {
+        host.shutdown().await?;
+        bail!("no plugin could be run; each one's error is above");
+    }
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
+        () = host.over(), if once => {}
+    }
+    let statuses = host.shutdown().await?;
+    let halted: Vec<_> = statuses.iter().filter(|status| status.state == State::Halted).collect();
+    for status in &halted {
+        output::remark(&format!("{}: halted: {}", status.name, status.error.as_deref().unwrap_or("")));
+    }
+    let bad = once && (failed > 0 || !halted.is_empty());
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The plugins of a folder, in the order of their names; none when there is no such folder.
+fn wasm_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", folder.display())),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

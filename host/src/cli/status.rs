@@ -1,0 +1,144 @@
+//! `lantern status`
+
+use super::{Context, output};
+use crate::data_dir::Holder;
+use crate::host::persisted;
+use crate::log::Client;
+use crate::projection::{self, State};
+use crate::read_model::Reader;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+/// Show what runs, how far each read model is, and what is wrong.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  lantern status\n  lantern status --json | jq '.projections[] | select(.state == \"halted\")'"
+)]
+pub struct Status {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    host: Option<Holder>,
+    broker: Option<Broker>,
+    projections: Vec<Projection>,
+}
+
+#[derive(Serialize)]
+struct Broker {
+    address: String,
+    embedded: bool,
+}
+
+#[derive(Serialize)]
+struct Projection {
+    name: String,
+    state: String,
+    /// Events that are still to be applied; unknown while nothing runs that could tell.
+    lag: Option<u64>,
+    checkpoint: BTreeMap<String, i64>,
+    error: Option<String>,
+    digest: Option<String>,
+}
+
+impl Status {
+    /// Prints the report; reading it changes nothing.
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let host = context.data.holder();
+        let configured = context.config.kafka.servers().map(|servers| (servers.to_owned(), false));
+        let running = host.as_ref().and_then(|holder| Some((holder.broker.clone()?, holder.embedded)));
+        let broker = configured.or(running).map(|(address, embedded)| Broker { address, embedded });
+        let client = context.config.kafka.servers().and_then(|_| Client::new(&context.config.kafka).ok());
+        let projections = context
+            .data
+            .read_models()
+            .iter()
+            .map(|name| projection(context, name, host.is_some(), client.as_ref()))
+            .collect();
+        let report = Report { host, broker, projections };
+        if self.json {
+            output::json(&report)?
+        } else {
+            show(&report)?
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn projection(context: &Context, name: &str, is_running: bool, client: Option<&Client>) -> Projection {
+    let stored = Reader::open(&context.data.read_model(name))
+        .and_then(|reader| Ok((reader.checkpoints()?, reader.digest()?)));
+    let last = persisted::read(&context.data.status(name));
+    let (checkpoints, digest, unreadable) = match stored {
+        Ok((checkpoints, digest)) => (checkpoints, digest, None),
+        Err(error) => (BTreeMap::new(), None, Some(error.to_string())),
+    };
+    let (state, lag, error) = match &last {
+        Some(projection::Status { state, lag, error, .. }) if is_running => {
+            (*state, Some(*lag), error.clone())
+        }
+        // What was halted is still halted when its host has gone.
+        Some(projection::Status { state: State::Halted, error, .. }) => (State::Halted, None, error.clone()),
+        _ => (State::Stopped, None, None),
+    };
+    let lag = lag.or_else(|| {
+        let client = client?;
+        let left = checkpoints.iter().map(|((topic, partition), next)| {
+            let end = client.watermarks(topic, *partition).ok()?.end;
+            u64::try_from(end - next).ok()
+        });
+        left.sum::<Option<u64>>()
+    });
+    Projection {
+        name: name.to_owned(),
+        state: state.to_string(),
+        lag,
+        checkpoint: checkpoints
+            .into_iter()
+            .map(|((topic, partition), next)| (format!("{topic}/{partition}"), next))
+            .collect(),
+        error: error.or(unreadable),
+        digest,
+    }
+}
+
+fn show(report: &Report) -> anyhow::Result<()> {
+    match &report.host {
+        Some(holder) => output::line(&format!(
+            "`{}` runs as process {} since {}",
+            holder.command, holder.pid, holder.started
+        ))?,
+        None => output::line("nothing runs on this data folder; start it with `lantern run`")?,
+    }
+    if let Some(Broker { address, embedded }) = &report.broker {
+        output::line(&format!("log at {address}{}", if *embedded { " (embedded)" } else { "" }))?;
+    }
+    if report.projections.is_empty() {
+        return output::line("no read model yet");
+    }
+    let mut table = output::table(&["read model", "state", "lag", "checkpoint"]);
+    for projection in &report.projections {
+        let checkpoint = projection
+            .checkpoint
+            .iter()
+            .map(|(partition, next)| format!("{partition}@{next}"))
+            .collect::<Vec<_>>();
+        table.add_row([
+            projection.name.clone(),
+            projection.state.clone(),
+            projection.lag.map_or_else(|| "?".into(), |lag| lag.to_string()),
+            checkpoint.join("\n"),
+        ]);
+    }
+    output::line(&table.to_string())?;
+    for Projection { name, error, .. } in &report.projections {
+        if let Some(error) = error {
+            output::line(&format!("{name}: {error}"))?;
+        }
+    }
+    Ok(())
+}

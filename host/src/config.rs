@@ -1,0 +1,242 @@
+//! `lantern.toml`, environment and flags. The options belong to the modules that use them; here they are
+//! only put together: file, then `LANTERN_*` variables, then flags, the later winning.
+
+use crate::{log, projection, wasm};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The file that is read when none is named and it is there.
+pub const DEFAULT_FILE: &str = "lantern.toml";
+/// What the names of environment variables start with.
+const PREFIX: &str = "LANTERN_";
+/// The sections whose keys can be set from the environment, as `LANTERN_<SECTION>_<KEY>`.
+const SECTIONS: [&str; 4] = ["kafka", "broker", "batch", "limits"];
+/// How like a key has to be to one that exists for it to be suggested.
+const LIKENESS_MIN: f64 = 0.7;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// `lantern run` runs every `.wasm` file in this folder; `lantern build` writes there.
+    pub plugins_dir: PathBuf,
+    /// The log's client: any setting of librdkafka. With `bootstrap.servers` that broker is used, without
+    /// it the embedded one.
+    pub kafka: log::Options,
+    /// The embedded broker.
+    pub broker: lantern_broker::Options,
+    /// How many events become one transaction.
+    pub batch: projection::BatchOptions,
+    /// What a plugin may use.
+    pub limits: wasm::Limits,
+    /// Settings of single projections, by name.
+    pub projections: BTreeMap<String, projection::Options>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data_dir: "lantern-data".into(),
+            plugins_dir: "plugins".into(),
+            kafka: log::Options::default(),
+            broker: lantern_broker::Options::default(),
+            batch: projection::BatchOptions::default(),
+            limits: wasm::Limits::default(),
+            projections: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why the configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What and where, with a suggestion.
+        reason: String,
+    },
+    /// A variable of the environment says something that cannot be.
+    #[error("environment variable {name}: {reason}")]
+    Environment {
+        /// The variable.
+        name: String,
+        /// What is wrong, with a suggestion.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads a file, or `lantern.toml` in the current folder if there is one, and the environment.
+    ///
+    /// # Errors
+    /// When something in it is unknown or cannot be; the error says where, and what may have been meant.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Config, Error> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(Error::Read { path: path.into(), source }),
+        };
+        // Read once as it stands, since errors then show line and column.
+        let in_file = |error: toml::de::Error| Error::File { path: path.into(), reason: explain(&error) };
+        toml::from_str::<Config>(&text).map_err(in_file)?;
+        let mut table: toml::Table = toml::from_str(&text).map_err(in_file)?;
+        for (name, value) in environment {
+            let Some((section, key)) = place(&name) else { continue };
+            let mut own = toml::Table::new();
+            set(&mut own, section.as_deref(), &key, &value);
+            // Alone first, so that an error is of this variable.
+            own.clone()
+                .try_into::<Config>()
+                .map_err(|error| Error::Environment { name: name.clone(), reason: explain(&error) })?;
+            set(&mut table, section.as_deref(), &key, &value);
+        }
+        table.try_into().map_err(in_file)
+    }
+}
+
+/// Where a variable of the environment belongs, if it is one of the configuration's.
+fn place(name: &str) -> Option<(Option<String>, String)> {
+    let rest = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
+    if matches!(rest.as_str(), "data_dir" | "plugins_dir") {
+        return Some((None, rest));
+    }
+    let (section, key) = rest.split_once('_')?;
+    if !SECTIONS.contains(&section) {
+        return None;
+    }
+    // librdkafka's names have dots, which variables cannot have.
+    let key = if section == "kafka" { key.replace('_', ".") } else { key.to_owned() };
+    Some((Some(section.to_owned()), key))
+}
+
+fn set(table: &mut toml::Table, section: Option<&str>, key: &str, text: &str) {
+    let value = match section {
+        // Paths, and librdkafka's settings, are texts whatever they look like.
+        None | Some("kafka") => toml::Value::String(text.to_owned()),
+        Some(_) => typed(text),
+    };
+    match section {
+        None => table.insert(key.to_owned(), value),
+        Some(section) => table
+            .entry(section)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            .as_table_mut()
+            .and_then(|section| section.insert(key.to_owned(), value)),
+    };
+}
+
+fn typed(text: &str) -> toml::Value {
+    if let Ok(integer) = text.parse::<i64>() {
+        return toml::Value::Integer(integer);
+    }
+    match text {
+        "true" => toml::Value::Boolean(true),
+        "false" => toml::Value::Boolean(false),
+        _ => toml::Value::String(text.to_owned()),
+    }
+}
+
+/// What a deserialiser says, with the key that may have been meant.
+fn explain(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let text = text.trim_end();
+    match suggestion(error.message()) {
+        Some(meant) => format!("{text}\nDid you mean `{meant}`?"),
+        None => text.to_owned(),
+    }
+}
+
+/// serde lists what it expected; the most similar is what was meant.
+fn suggestion(message: &str) -> Option<String> {
+    let (unknown, expected) = message.split_once(", expected ")?;
+    let unknown = unknown.strip_prefix("unknown field ")?.trim_matches('`');
+    expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(|known| (strsim::jaro_winkler(unknown, known), known))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lantern.toml");
+        std::fs::write(&path, text).unwrap();
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(Some(&path), environment)
+    }
+
+    /// A setting with a typing error that is passed over is a setting that people believe to be in force.
+    #[test]
+    fn an_unknown_key_is_an_error_that_suggests_the_right_one() {
+        let check = |text: &str, environment: &[(&str, &str)], parts: &[&str]| {
+            let error = load(text, environment).expect_err(text).to_string();
+            for part in parts {
+                assert!(error.contains(part), "{error}\nlacks {part}");
+            }
+        };
+        check("data_dri = \"x\"", &[], &["line 1", "`data_dri`", "Did you mean `data_dir`?"]);
+        check("[batch]\nevent_max = 5", &[], &["line 2", "Did you mean `events_max`?"]);
+        check("[limits]\nmemory_max = 5", &[], &["line 2", "memory_max"]);
+        check("[projections.a]\non_truncate = 'halt'", &[], &["Did you mean `on_truncated`?"]);
+        check("[projections.a]\non_truncated = 'stop'", &[], &["line 2", "`stop`", "`earliest`"]);
+        check("[batch]\nevents_max = 'many'", &[], &["line 2", "invalid type"]);
+        check("data_dir = ", &[], &["line 1"]);
+        check(
+            "",
+            &[("LANTERN_BATCH_EVENT_MAX", "5")],
+            &["LANTERN_BATCH_EVENT_MAX", "Did you mean `events_max`?"],
+        );
+        check("", &[("LANTERN_BATCH_EVENTS_MAX", "many")], &["LANTERN_BATCH_EVENTS_MAX", "invalid type"]);
+    }
+
+    /// Later sources win, so that a file can be shared and a container can differ.
+    #[test]
+    fn the_environment_goes_before_the_file() {
+        let config = load(
+            "data_dir = \"a\"\n[batch]\nevents_max = 5\n[kafka]\n\"client.id\" = \"file\"\n",
+            &[
+                ("LANTERN_DATA_DIR", "b"),
+                ("LANTERN_BATCH_EVENTS_MAX", "7"),
+                ("LANTERN_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"),
+                ("LANTERN_LOG", "debug"),
+                ("HOME", "/"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.data_dir, Path::new("b"));
+        assert_eq!(config.batch.events_max, 7);
+        assert_eq!(config.kafka.get("bootstrap.servers"), Some("127.0.0.1:9092"));
+        assert_eq!(config.kafka.get("client.id"), Some("file"));
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let error = Config::load(Some(Path::new("/nowhere/lantern.toml")), []).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/lantern.toml"), "{error}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Lantern: a projection engine whose logic is WebAssembly.
+//!
+//! # Layout
+//!
+//! Data flows one way, and imports point one way, downwards in this list:
+//!
+//! * [`cli`]: the commands, one file each.
+//! * [`host`]: one running host: the data folder, the log, the projections, their supervision.
+//! * [`config`]: `lantern.toml`, environment and flags; composes the options that the modules own.
+//! * [`data_dir`]: where everything lies, and who may write it.
+//! * [`projection`]: one projection: fetch, decode, batch, apply, commit.
+//! * [`plugin`]: an artifact: bytes, digest, exports, manifest.
+//! * [`wasm`]: the engine. The only module that knows wasmtime.
+//! * [`read_model`]: a projection's database. The only module that knows SQLite.
+//! * [`log`]: the client of the log. The only module that knows librdkafka.
+//! * [`event`]: records, envelopes, events. Everything may use it; it uses nothing.
+//!
+//! `log`, `wasm` and `read_model` do not import each other; `projection` is where they meet.
+
+pub mod cli;
+pub mod config;
+pub mod data_dir;
+pub mod event;
+pub mod host;
+pub mod log;
+pub mod plugin;
+pub mod projection;
+pub mod read_model;
+pub mod wasm;

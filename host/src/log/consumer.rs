@@ -1,0 +1,359 @@
+//! Reading assigned partitions.
+
+use std::fmt;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::batch::{Message, Queue};
+use super::client::{METADATA_TIMEOUT, create};
+use super::context::Context;
+use super::error::Trouble;
+use super::{Assignment, Error, Options};
+use crate::event::{Headers, Record};
+
+/// While no broker answers, the least time to wait for one in a fetch.
+const PROBE_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+
+/// Reads the partitions it was assigned, from the offsets it was given, in the order of each.
+///
+/// librdkafka fetches ahead on threads of its own, within bounds. Records of transactions that are open or
+/// were aborted are never given out.
+pub struct Consumer {
+    // Dropped in this order: messages and queue before the client.
+    queue: Queue,
+    client: Arc<BaseConsumer<Context>>,
+    options: Options,
+    name: String,
+    positions: Vec<Position>,
+    /// The place in `positions` of the partition that the last message came from.
+    current: usize,
+    /// An error that librdkafka tells once and after which it leaves the partition alone.
+    halted: Option<Error>,
+    /// Since when no broker answers, told by librdkafka.
+    is_away: bool,
+}
+
+/// How far a partition was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The next record to be given out. At the end of a partition it is behind the markers of transactions
+    /// and behind records that were aborted.
+    pub next_offset: i64,
+    /// Where the partition ended when its end was last reached: when `next_offset` is the same, everything
+    /// in it has been read.
+    pub end_offset: Option<i64>,
+}
+
+impl Position {
+    /// Whether everything that was in the partition has been given out.
+    pub fn is_at_end(&self) -> bool {
+        self.end_offset == Some(self.next_offset)
+    }
+}
+
+/// What a fetch brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// Records that were given out.
+    pub records: usize,
+    /// Their keys and payloads, in bytes.
+    pub bytes: usize,
+    /// Partitions whose end was reached meanwhile.
+    pub ends: usize,
+}
+
+impl Consumer {
+    pub(super) fn new(options: &Options, name: &str, start: &[Assignment]) -> Result<Self, Error> {
+        let config = options.consumer(Some(name))?;
+        let client = Arc::new(create(options, &config)?);
+        let queue = Queue::new(Arc::clone(&client)).ok_or_else(|| Error::Other {
+            what: "creating a queue for records".into(),
+            reason: "librdkafka has no memory for it".into(),
+        })?;
+        let mut consumer = Consumer {
+            queue,
+            client,
+            options: options.clone(),
+            name: name.to_owned(),
+            positions: Vec::new(),
+            current: 0,
+            halted: None,
+            is_away: false,
+        };
+        consumer.add(start)?;
+        Ok(consumer)
+    }
+
+    /// Waits at most `wait` for the first record, then takes those that are there without waiting: at most
+    /// `max` records, and at most `bytes_max` bytes of keys and payloads, but always one. Gives each to
+    /// `each`, in the order of its partition, until it breaks; the record it broke at has been given out.
+    ///
+    /// # Errors
+    /// Only before a record was given out; what went wrong behind a record is told by the next call.
+    /// A transient error needs no new consumer: call again. While no broker answers, every call says so,
+    /// once all that had been fetched is given out.
+    pub fn fetch(
+        &mut self,
+        max: usize,
+        bytes_max: usize,
+        wait: Duration,
+        mut each: impl FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<Fetched, Error> {
+        if let Some(error) = &self.halted {
+            return Err(error.clone());
+        }
+        self.serve();
+        let deadline = Instant::now() + wait;
+        let mut fetched = Fetched::default();
+        while fetched.records < max {
+            // What is there is taken without waiting, and so is what was fetched before a broker went.
+            let is_first = fetched == Fetched::default();
+            let wait = if is_first && !self.is_away {
+                deadline.saturating_duration_since(Instant::now())
+            } else {
+                Duration::ZERO
+            };
+            let Some(message) = self.queue.front(wait) else { break };
+            let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+            let position = position_of(&mut self.positions, &mut self.current, topic, partition);
+            match message.error() {
+                None => {
+                    let (key, payload) = (message.key(), message.payload());
+                    let bytes = key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len);
+                    if fetched.records > 0 && fetched.bytes.saturating_add(bytes) > bytes_max {
+                        break;
+                    }
+                    let header = |index| message.header(index);
+                    let timestamp_ms = message.timestamp_ms();
+                    let headers = Headers::lazy(&header);
+                    let flow = each(Record { topic, partition, offset, timestamp_ms, key, payload, headers });
+                    fetched.records += 1;
+                    fetched.bytes += bytes;
+                    if let Some(position) = position {
+                        position.next_offset = offset + 1;
+                    }
+                    self.queue.pop();
+                    if flow.is_break() {
+                        break;
+                    }
+                }
+                Some(Code::PartitionEOF) => {
+                    if let Some(position) = position {
+                        position.next_offset = position.next_offset.max(offset);
+                        position.end_offset = Some(offset);
+                    }
+                    fetched.ends += 1;
+                    self.queue.pop();
+                }
+                // It stays where it is until it can be told alone.
+                Some(_) if fetched.records > 0 => break,
+                Some(code) => {
+                    let error = trouble(&self.client, code, &message);
+                    self.queue.pop();
+                    if !error.is_transient() {
+                        self.halted = Some(error.clone());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        if fetched == Fetched::default() && self.is_away {
+            self.probe(wait)?;
+        }
+        Ok(fetched)
+    }
+
+    /// Assigns more partitions, such as those that were added to a topic.
+    ///
+    /// # Errors
+    /// When librdkafka refuses: then none of them is assigned.
+    pub fn add(&mut self, assignments: &[Assignment]) -> Result<(), Error> {
+        if assignments.is_empty() {
+            return Ok(());
+        }
+        let what = || format!("assigning partitions to {}", self.name);
+        let refused = |reason: String| Error::Other { what: what(), reason };
+        for each in assignments {
+            let taken = self.queue.attach(&each.topic, each.partition);
+            taken.ok_or_else(|| refused(format!("{:?} is no name of a topic", each.topic)))?;
+        }
+        let list = offsets(assignments).map_err(|error| refused(error.to_string()))?;
+        let assigned = if self.positions.is_empty() {
+            self.client.assign(&list)
+        } else {
+            self.client.incremental_assign(&list)
+        };
+        assigned.map_err(|error| refused(error.to_string()))?;
+        self.positions.extend(assignments.iter().map(|each| Position {
+            topic: each.topic.clone(),
+            partition: each.partition,
+            next_offset: each.next_offset,
+            end_offset: None,
+        }));
+        Ok(())
+    }
+
+    /// Starts anew at these offsets, with these partitions only: forgets what was fetched ahead, and any
+    /// error. For going back to a checkpoint after a failure.
+    ///
+    /// # Errors
+    /// As for a new consumer.
+    pub fn reassign(&mut self, assignments: &[Assignment]) -> Result<(), Error> {
+        // A partition that is taken away and assigned again loses its way to the queue at some moment on
+        // another thread, so that it is simplest and safest to begin with a new client.
+        *self = Consumer::new(&self.options, &self.name, assignments)?;
+        Ok(())
+    }
+
+    /// How far each partition was read, in the order of their assignment.
+    pub fn positions(&self) -> &[Position] {
+        &self.positions
+    }
+
+    /// Whether every partition was read to its end.
+    pub fn is_at_end(&self) -> bool {
+        self.positions.iter().all(Position::is_at_end)
+    }
+
+    /// How many offsets are left in a partition, as far as the last fetch told; no round trip. Counts
+    /// transaction markers too, but is 0 at the end. `None` before the first fetch.
+    pub fn lag(&self, position: &Position) -> Option<u64> {
+        if position.is_at_end() {
+            return Some(0);
+        }
+        let known = self.queue.cached_watermarks(&position.topic, position.partition)?;
+        u64::try_from(known.end - position.next_offset).ok().or(Some(0))
+    }
+
+    /// Tells the log how far this consumer came, for tools that show lag. Nothing depends on it: it does
+    /// not wait, and a failure is logged at debug only.
+    pub fn commit_advisory(&self, positions: &[Assignment]) {
+        let committed = offsets(positions).and_then(|list| match positions {
+            [] => Ok(()),
+            _ => self.client.commit(&list, CommitMode::Async),
+        });
+        if let Err(error) = committed {
+            tracing::debug!(consumer = self.name, %error, "advisory offsets were not committed");
+        }
+    }
+
+    /// Stops fetching, for as long as what reads cannot keep up or must not go on.
+    ///
+    /// # Errors
+    /// When librdkafka refuses.
+    pub fn pause(&self) -> Result<(), Error> {
+        self.all_partitions()
+            .and_then(|list| self.client.pause(&list))
+            .map_err(|error| self.refused("pausing", &error))
+    }
+
+    /// Goes on fetching after [`Self::pause`].
+    ///
+    /// # Errors
+    /// When librdkafka refuses.
+    pub fn resume(&self) -> Result<(), Error> {
+        self.all_partitions()
+            .and_then(|list| self.client.resume(&list))
+            .map_err(|error| self.refused("resuming", &error))
+    }
+
+    fn all_partitions(&self) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(self.positions.len());
+        for position in &self.positions {
+            list.add_partition(&position.topic, position.partition);
+        }
+        Ok(list)
+    }
+
+    fn refused(&self, what: &str, error: &KafkaError) -> Error {
+        Error::Other { what: format!("{what} {}", self.name), reason: error.to_string() }
+    }
+
+    /// Takes what librdkafka says beside records: its log, its errors, the fate of commits.
+    fn serve(&mut self) {
+        while let Some(said) = self.client.poll(Duration::ZERO) {
+            let code = said.err().and_then(|error| error.rdkafka_error_code());
+            // Other errors are about one broker of several, or about to be tried again.
+            if let Some(Code::AllBrokersDown | Code::Authentication) = code {
+                self.is_away = true;
+            }
+        }
+    }
+
+    /// Asks whether a broker answers again.
+    fn probe(&mut self, wait: Duration) -> Result<(), Error> {
+        let topic = self.positions.first().map(|position| position.topic.as_str());
+        match self.client.fetch_metadata(topic, wait.max(PROBE_TIMEOUT_MIN)) {
+            Ok(_) => {
+                self.is_away = false;
+                self.client.context().forget();
+                Ok(())
+            }
+            Err(error) => Err(self.client.context().explain_error(&error, "reading the log", topic)),
+        }
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("name", &self.name)
+            .field("positions", &self.positions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The position of a message's partition. Messages of one partition come in runs.
+fn position_of<'p>(
+    positions: &'p mut [Position],
+    current: &mut usize,
+    topic: &str,
+    partition: i32,
+) -> Option<&'p mut Position> {
+    let is_it = |position: &Position| position.partition == partition && position.topic == topic;
+    if !positions.get(*current).is_some_and(is_it) {
+        *current = positions.iter().position(is_it)?;
+    }
+    positions.get_mut(*current)
+}
+
+fn offsets(assignments: &[Assignment]) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(assignments.len());
+    for each in assignments {
+        list.add_partition_offset(&each.topic, each.partition, Offset::Offset(each.next_offset))?;
+    }
+    Ok(list)
+}
+
+/// What a message says that is no record, with the coordinates it carries.
+fn trouble(client: &BaseConsumer<Context>, code: Code, message: &Message<'_>) -> Error {
+    let (topic, partition, offset) = (message.topic().to_owned(), message.partition(), message.offset());
+    match Trouble::of(code) {
+        Trouble::OutOfRange => {
+            let range: Option<Range<i64>> = client
+                .fetch_watermarks(&topic, partition, METADATA_TIMEOUT)
+                .ok()
+                .map(|(low, high)| low..high);
+            Error::OffsetOutOfRange { topic, partition, offset, range }
+        }
+        Trouble::TopicMissing if !topic.is_empty() => Error::TopicMissing { topic },
+        Trouble::PartitionMissing if !topic.is_empty() => Error::PartitionMissing { topic, partition },
+        Trouble::Forbidden => {
+            Error::Forbidden { what: format!("reading topic `{topic}`"), reason: message.error_text() }
+        }
+        Trouble::Else if !topic.is_empty() => {
+            Error::Read { topic, partition, offset, reason: message.error_text() }
+        }
+        _ => client.context().explain(code, "reading the log", None),
+    }
+}

@@ -1,0 +1,35 @@
+//! The client of the log: Kafka's protocol, through librdkafka. What answers may be Apache Kafka, the
+//! embedded broker, or anything else that speaks the protocol. No other module knows librdkafka.
+//!
+//! * [`Options`]: every setting of librdkafka, and those that Lantern chooses.
+//! * [`Client`]: looks at topics, creates them, and makes consumers.
+//! * [`Consumer`]: reads assigned partitions from given offsets, committed records only.
+//! * [`Producer`]: appends records, idempotently.
+//!
+//! Everything here blocks, with a bound, and belongs on a thread that may. A broker that is away is a
+//! transient [`Error`]: the same object works again when the broker is back.
+
+mod batch;
+mod client;
+mod consumer;
+mod context;
+mod error;
+mod options;
+mod producer;
+
+pub use client::{Client, PartitionInfo, TopicInfo};
+pub use consumer::{Consumer, Fetched, Position};
+pub use error::Error;
+pub use options::Options;
+pub use producer::{Producer, Report};
+
+/// A place in a partition: the next record to read, or the one that would come next.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Assignment {
+    /// The topic's name.
+    pub topic: String,
+    /// The partition's number.
+    pub partition: i32,
+    /// The offset of the next record.
+    pub next_offset: i64,
+}

@@ -1,0 +1,279 @@
+//! Settings of the log's client: the user's, passed through, over those that Lantern chooses.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::Error;
+
+/// Settings of librdkafka by their names there, such as `bootstrap.servers` or `sasl.password`. In a
+/// file they are a table of strings, numbers and booleans; a dot in a name needs no quotes.
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Options(BTreeMap<String, String>);
+
+/// What Lantern relies on, and why. The user may repeat these, not change them.
+const CONSUMER_FIXED: [(&str, &str, &str); 5] = [
+    ("isolation.level", "read_committed", "a read model must never hold what a transaction took back"),
+    ("enable.auto.commit", "false", "checkpoints are in the read model; offsets in the log are advisory"),
+    (
+        "enable.auto.offset.store",
+        "false",
+        "checkpoints are in the read model; offsets in the log are advisory",
+    ),
+    (
+        "auto.offset.reset",
+        "error",
+        "a gap in the log must be noticed; decide what happens then by the projection's policy",
+    ),
+    ("enable.partition.eof", "true", "it tells when a projection has caught up"),
+];
+
+/// What Lantern chooses for consumers unless the user does.
+///
+/// Memory: at most 16 MiB of fetched records wait for each consumer, and one response brings at most
+/// half of that more. With the queue so bounded the backoff decides the speed: librdkafka's default of
+/// a second between a full queue and the next fetch is 25 times slower. Latency: a broker that waits out
+/// `fetch.wait.max.ms` answers within 10 ms. The first message: a new consumer asks for the leaders of
+/// its partitions again every `topic.metadata.refresh.fast.interval.ms`. A topic that is missing is said to
+/// be so after `topic.metadata.propagation.max.ms`, of which librdkafka's default is 30 s.
+const CONSUMER_DEFAULTS: [(&str, &str); 10] = [
+    ("fetch.wait.max.ms", "10"),
+    ("fetch.queue.backoff.ms", "5"),
+    ("fetch.error.backoff.ms", "100"),
+    ("fetch.max.bytes", "8388608"),
+    ("queued.max.messages.kbytes", "16384"),
+    ("queued.min.messages", "100000"),
+    ("reconnect.backoff.ms", "50"),
+    ("reconnect.backoff.max.ms", "1000"),
+    ("topic.metadata.refresh.fast.interval.ms", "50"),
+    ("topic.metadata.propagation.max.ms", "3000"),
+];
+
+/// What Lantern chooses for producers unless the user does.
+///
+/// The partitioner is Java's default, so that a key goes where Kafka's own tools send it. Memory: at most
+/// 32 MiB of records wait to be sent. A record that no broker took within 30 s has failed.
+const PRODUCER_DEFAULTS: [(&str, &str); 9] = [
+    ("enable.idempotence", "true"),
+    ("partitioner", "murmur2_random"),
+    ("linger.ms", "5"),
+    ("message.timeout.ms", "30000"),
+    ("queue.buffering.max.kbytes", "32768"),
+    ("topic.metadata.refresh.fast.interval.ms", "50"),
+    ("topic.metadata.propagation.max.ms", "3000"),
+    ("reconnect.backoff.ms", "50"),
+    ("reconnect.backoff.max.ms", "1000"),
+];
+
+impl Options {
+    /// Settings that name brokers, as `host:port`, several separated by commas.
+    pub fn new(servers: impl Into<String>) -> Self {
+        Options(BTreeMap::from([("bootstrap.servers".to_owned(), servers.into())]))
+    }
+
+    /// Sets one setting, over what it was.
+    pub fn set(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.0.insert(key.into(), value.into());
+    }
+
+    /// One setting, if it is set.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    /// The brokers to connect to first, under either of librdkafka's names for them.
+    pub fn servers(&self) -> Option<&str> {
+        self.get("bootstrap.servers").or_else(|| self.get("metadata.broker.list"))
+    }
+
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All settings in order of their names. Some are secrets.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// Settings for a client that reads; `group` names the group of its advisory commits, without which
+    /// it can only look.
+    pub(super) fn consumer(&self, group: Option<&str>) -> Result<ClientConfig, Error> {
+        let mut config = self.base(&CONSUMER_DEFAULTS)?;
+        // librdkafka wants this to be at least `message.max.bytes`, which the user may have raised.
+        if let (None, Some(Ok(bytes))) =
+            (self.get("fetch.max.bytes"), self.get("message.max.bytes").map(str::parse::<u32>))
+        {
+            config.set("fetch.max.bytes", bytes.max(8 << 20).to_string());
+        }
+        for (key, value, why) in CONSUMER_FIXED {
+            match self.get(key) {
+                Some(other) if other != value => {
+                    let reason =
+                        format!("is {other:?}, but Lantern needs {value:?}, because {why}; remove it");
+                    return Err(Error::Setting { key: key.to_owned(), reason });
+                }
+                _ => config.set(key, value),
+            };
+        }
+        match group {
+            Some(group) if self.get("group.id").is_none() => {
+                config.set("group.id", format!("lantern-{group}"))
+            }
+            Some(_) => &mut config,
+            None => config.remove("group.id"),
+        };
+        Ok(config)
+    }
+
+    /// Settings for a client that appends.
+    pub(super) fn producer(&self) -> Result<ClientConfig, Error> {
+        self.base(&PRODUCER_DEFAULTS)
+    }
+
+    fn base(&self, defaults: &[(&str, &str)]) -> Result<ClientConfig, Error> {
+        if self.servers().is_none_or(|servers| servers.trim().is_empty()) {
+            let reason = "is not set; set it to the brokers, such as `localhost:9092`".to_owned();
+            return Err(Error::Setting { key: "bootstrap.servers".to_owned(), reason });
+        }
+        let mut config = ClientConfig::new();
+        // Who wants to see less or more sets the level of Lantern's own log.
+        config.set_log_level(if self.get("debug").is_some() {
+            RDKafkaLogLevel::Debug
+        } else {
+            RDKafkaLogLevel::Info
+        });
+        config.set("client.id", "lantern");
+        for (key, value) in defaults.iter().copied().chain(self.iter()) {
+            config.set(key, value);
+        }
+        Ok(config)
+    }
+}
+
+/// Whether a setting's value must not be shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    ["password", "secret", ".pem", "sasl.jaas", "oauthbearer.config"].iter().any(|part| key.contains(part))
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.iter().map(|(key, value)| (key, if is_secret(key) { "(not shown)" } else { value }));
+        f.debug_map().entries(shown).finish()
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Options {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(settings: I) -> Self {
+        Options(settings.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> Extend<(K, V)> for Options {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, settings: I) {
+        self.0.extend(settings.into_iter().map(|(key, value)| (key.into(), value.into())));
+    }
+}
+
+impl<'de> Deserialize<'de> for Options {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut options = Options::default();
+        flatten(BTreeMap::deserialize(deserializer)?, "", &mut options.0);
+        Ok(options)
+    }
+}
+
+/// A value as it stands in a file. TOML reads `ssl.ca.location` without quotes as three tables.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a setting of librdkafka is a string, a number or a boolean")]
+enum Value {
+    Text(String),
+    Flag(bool),
+    Integer(i64),
+    Number(f64),
+    Table(BTreeMap<String, Value>),
+}
+
+fn flatten(table: BTreeMap<String, Value>, prefix: &str, settings: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        let text = match value {
+            Value::Text(text) => text,
+            Value::Flag(flag) => flag.to_string(),
+            Value::Integer(integer) => integer.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::Table(inner) => {
+                flatten(inner, &format!("{key}."), settings);
+                continue;
+            }
+        };
+        settings.insert(key, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(toml: &str) -> Options {
+        toml::from_str(toml).expect("the test's TOML is right")
+    }
+
+    // People copy settings from other clients' files; quotes or not must not matter.
+    #[test]
+    fn settings_are_read_with_and_without_quotes() {
+        let quoted = options("\"bootstrap.servers\" = 'a:1'\n\"linger.ms\" = 7\n\"ssl.enable\" = true");
+        let dotted = options("bootstrap.servers = 'a:1'\nlinger.ms = 7\nssl.enable = true");
+        assert_eq!(quoted, dotted);
+        assert_eq!(dotted.get("linger.ms"), Some("7"));
+        assert_eq!(dotted.servers(), Some("a:1"));
+        assert!(toml::from_str::<Options>("debug = ['a']").is_err());
+    }
+
+    // The user's word counts over Lantern's choice, in every setting but those it relies on.
+    #[test]
+    fn what_the_user_sets_wins_over_what_lantern_chooses() {
+        let chosen = Options::new("a:1").consumer(Some("orders")).expect("servers are set");
+        assert_eq!(chosen.get("group.id"), Some("lantern-orders"));
+        assert_eq!(chosen.get("fetch.queue.backoff.ms"), Some("5"));
+        assert_eq!(chosen.get("isolation.level"), Some("read_committed"));
+
+        let given = options(
+            "bootstrap.servers = 'a:1'\ngroup.id = 'mine'\nfetch.wait.max.ms = 77\nmessage.max.bytes = 20000000",
+        );
+        let config = given.consumer(Some("orders")).expect("servers are set");
+        assert_eq!(config.get("group.id"), Some("mine"));
+        assert_eq!(config.get("fetch.wait.max.ms"), Some("77"));
+        assert_eq!(config.get("fetch.max.bytes"), Some("20000000"));
+        assert_eq!(given.producer().expect("servers are set").get("partitioner"), Some("murmur2_random"));
+    }
+
+    // Reading uncommitted records would break what Lantern promises, so it cannot be configured.
+    #[test]
+    fn what_lantern_relies_on_cannot_be_set_otherwise() {
+        for (key, value, _) in CONSUMER_FIXED {
+            let mut options = Options::new("a:1");
+            options.set(key, value);
+            assert!(options.consumer(Some("orders")).is_ok());
+            options.set(key, "something");
+            let error = options.consumer(Some("orders")).expect_err("it is relied on").to_string();
+            assert!(error.contains(key) && error.contains("something") && error.contains(value), "{error}");
+        }
+        let error = Options::default().producer().expect_err("no servers").to_string();
+        assert!(error.contains("bootstrap.servers"), "{error}");
+    }
+
+    // Settings are logged at start; passwords must not be.
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut options = Options::new("a:1");
+        options.set("sasl.password", "hunter2");
+        options.set("ssl.key.pem", "hunter2");
+        assert!(!format!("{options:?}").contains("hunter2"));
+        assert!(format!("{options:?}").contains("a:1"));
+    }
+}

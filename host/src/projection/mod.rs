@@ -1,0 +1,27 @@
+//! One projection: events of the log become rows of a read model. Here log, wasm and read model meet.
+//!
+//! # Layout
+//!
+//! * [`options`]: what a user may set.
+//! * [`status`]: what a projection shows of itself while it runs.
+//! * [`batch`]: events on their way, and how far they bring the checkpoint.
+//! * `session`: the read model as the plugin sees it while it applies a batch.
+//! * `writer`: the thread that writes a batch while the plugin runs on the next.
+//! * [`applier`]: batches through plugin and writer; finds the event at fault.
+//! * [`worker`]: the projection's thread: runs rounds, and decides what an error means.
+//! * `round`: the loop itself: fetch, batch, submit.
+//! * [`verify`]: replays the log in the recorded order and compares.
+
+pub mod applier;
+pub mod batch;
+pub mod options;
+mod round;
+mod session;
+pub mod status;
+pub mod verify;
+pub mod worker;
+mod writer;
+
+pub use options::{BatchOptions, OnTruncated, Options};
+pub use status::{State, Status};
+pub use worker::{Projection, Worker};

@@ -1,0 +1,140 @@
+//! The read model as the plugin sees it while it applies a batch.
+
+use super::writer::Job;
+use crate::read_model::{self, Refusal};
+use crate::wasm::{Failure, Fault, Imports, Level};
+use std::collections::HashMap;
+use std::sync::mpsc::{SyncSender, channel};
+use std::time::Instant;
+
+/// What one instance may ask of its host. Borrows the read model from the writer's thread at the first
+/// question that needs it, and holds it until the batch ends.
+pub struct Session {
+    plugin: String,
+    jobs: SyncSender<Job>,
+    held: Option<Box<read_model::Writer>>,
+    /// Statements that were checked before: their ids need no read model.
+    statements: HashMap<String, u32>,
+    deadline: Instant,
+    /// A refusal that is nobody's fault who could be told: the disk, a lock.
+    storage: Option<String>,
+}
+
+impl Session {
+    pub fn new(plugin: &str, jobs: SyncSender<Job>) -> Self {
+        Session {
+            plugin: plugin.into(),
+            jobs,
+            held: None,
+            statements: HashMap::new(),
+            deadline: Instant::now(),
+            storage: None,
+        }
+    }
+
+    /// Borrows the read model and begins the batch's transaction.
+    ///
+    /// # Errors
+    /// When an earlier batch failed, or the database cannot be written.
+    pub fn borrow(&mut self) -> Result<&mut read_model::Writer, Failure> {
+        if self.held.is_none() {
+            let (reply, lent) = channel();
+            let asked = self.jobs.send(Job::Lend(reply)).ok().and_then(|()| lent.recv().ok()).flatten();
+            let Some(mut writer) = asked else {
+                return Err(other("an earlier batch was not written; this one is tried again after it"));
+            };
+            let begun = writer.begin();
+            // Held also when it failed: it has to go back.
+            self.held = Some(Box::new(writer));
+            if let Err(error) = begun {
+                self.storage = Some(error.to_string());
+                return Err(other(&error.to_string()));
+            }
+        }
+        match &mut self.held {
+            Some(writer) => {
+                writer.set_deadline(Some(self.deadline));
+                Ok(writer)
+            }
+            None => Err(other("the read model is not here")),
+        }
+    }
+
+    /// The read model, if this batch has borrowed it.
+    pub fn held(&mut self) -> Option<&mut read_model::Writer> {
+        self.held.as_deref_mut()
+    }
+
+    /// Ends the batch: what is not committed is rolled back, and the read model goes back to its thread.
+    pub fn release(&mut self) {
+        if let Some(mut writer) = self.held.take() {
+            writer.rollback();
+            // The thread ends only after this session's sender is gone.
+            let _ = self.jobs.send(Job::Return(writer));
+        }
+    }
+
+    /// What of disk or lock went wrong in this batch, asked once.
+    pub fn take_storage_error(&mut self) -> Option<String> {
+        self.storage.take()
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Failure {
+        if refusal.fault == read_model::Fault::Storage {
+            self.storage = Some(refusal.message.clone());
+        }
+        let fault = match refusal.fault {
+            read_model::Fault::Sql => Fault::Sql,
+            read_model::Fault::Conflict => Fault::Conflict,
+            read_model::Fault::Frame | read_model::Fault::Storage => Fault::Other,
+        };
+        Failure { fault, message: refusal.message, index: refusal.event }
+    }
+}
+
+fn other(message: &str) -> Failure {
+    Failure { fault: Fault::Other, message: message.into(), index: None }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl Imports for Session {
+    fn deadline(&mut self, at: Instant) {
+        self.deadline = at;
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        let plugin = self.plugin.as_str();
+        match level {
+            Level::Error => tracing::error!(plugin, "{message}"),
+            Level::Warn => tracing::warn!(plugin, "{message}"),
+            Level::Info => tracing::info!(plugin, "{message}"),
+            Level::Debug => tracing::debug!(plugin, "{message}"),
+            Level::Trace => tracing::trace!(plugin, "{message}"),
+        }
+    }
+
+    fn prepare(&mut self, sql: &str) -> Result<u32, Failure> {
+        if let Some(&id) = self.statements.get(sql) {
+            return Ok(id);
+        }
+        let prepared = self.borrow()?.prepare(sql);
+        let id = prepared.map_err(|refusal| self.refuse(refusal))?;
+        self.statements.insert(sql.into(), id);
+        Ok(id)
+    }
+
+    fn apply(&mut self, ops: &[u8]) -> Result<u32, Failure> {
+        let applied = self.borrow()?.apply(ops);
+        applied.map_err(|refusal| self.refuse(refusal))
+    }
+
+    fn query(&mut self, statement: u32, params: &[u8], rows_max: u32) -> Result<Vec<u8>, Failure> {
+        let answered = self.borrow()?.query(statement, params, rows_max);
+        answered.map_err(|refusal| self.refuse(refusal))
+    }
+}

@@ -1,0 +1,130 @@
+//! A projection's read model: one SQLite database. The only module that knows SQLite.
+//!
+//! # Layout
+//!
+//! * [`Writer`]: the one connection that writes, and its transactions.
+//! * [`Reader`]: connections that read, for people and programs.
+//! * `blueprint`: what a database is made for, and whether an existing one fits.
+//! * `checkpoint`: how far it is, and in which order it came there.
+//! * `authorizer`, `clock`: what a plugin's SQL may not do.
+//! * `statements`: a plugin's SQL: prepared, written in bulk, queried.
+//! * [`Fingerprint`]: whether two databases say the same.
+
+mod authorizer;
+mod blueprint;
+mod checkpoint;
+mod clock;
+mod hash;
+mod reader;
+mod statements;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use blueprint::Blueprint;
+pub use checkpoint::{Advance, Checkpoints, Run};
+pub use hash::Fingerprint;
+pub use reader::{Cell, Reader, ReaderLimits};
+pub use statements::{Fault, Refusal};
+pub use writer::Writer;
+
+use std::path::PathBuf;
+
+/// Names of the tables that are Lantern's own start with this; a plugin cannot see them.
+pub const RESERVED_PREFIX: &str = "_lantern_";
+
+/// Why a read model could not be opened, written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be opened or created.
+    #[error("cannot open {}: {source}. Check that the folder exists, is writable and has space", path.display())]
+    Open {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The file is something else.
+    #[error("{} is not a read model of Lantern: {reason}. Move it away, and it is built anew", path.display())]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// What is odd.
+        reason: String,
+    },
+    /// The plugin's tables or its state version are others than those that the file was built with.
+    #[error(
+        "{} was built with {stored}, the plugin now has {new}: its rows cannot be continued. \
+         Deploy the earlier plugin, or move the file away and it is built anew from the log", path.display()
+    )]
+    Differs {
+        /// The database.
+        path: PathBuf,
+        /// What it was built with.
+        stored: String,
+        /// What the plugin has.
+        new: String,
+    },
+    /// The plugin's schema is not valid SQL, or does what a plugin may not.
+    #[error("schema statement {number} of the plugin: {reason}\n  {sql}")]
+    Schema {
+        /// Counted from 1.
+        number: usize,
+        /// Its beginning.
+        sql: String,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// Somebody else advanced the checkpoint since this writer read it.
+    #[error(
+        "the checkpoint of {topic}/{partition} in {} is {found:?}, not {expected}: another process writes this \
+         read model. Stop it; nothing was applied twice", path.display()
+    )]
+    Checkpoint {
+        /// The database.
+        path: PathBuf,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The next offset that this writer stored last.
+        expected: i64,
+        /// What is stored.
+        found: Option<i64>,
+    },
+    /// Reading or writing failed: disk, lock, or damage.
+    #[error("{}: {source}{}", path.display(), storage_hint(source))]
+    Storage {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The query is refused, wrong, or over a limit.
+    #[error("{0}")]
+    Query(String),
+}
+
+impl Error {
+    /// Whether the same may succeed later, without anybody changing the plugin or the events.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Error::Storage { .. } | Error::Open { .. })
+    }
+}
+
+fn storage_hint(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => ". The disk is full: free some space, the projection goes on by itself",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            ". Another process holds the database's lock: end its transaction"
+        }
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            ". The file or its folder cannot be written: check its permissions and how it is mounted"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            ". The file is damaged: move it away, and it is built anew from the log"
+        }
+        _ => "",
+    }
+}

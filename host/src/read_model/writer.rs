@@ -1,0 +1,202 @@
+//! The one connection that writes a read model.
+
+use super::authorizer::{Actor, Authorizer};
+use super::checkpoint::{self, Advance, Checkpoints, Run};
+use super::statements::{Fault, Refusal, Session, Statements};
+use super::{Blueprint, Error, clock};
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long SQLite waits for somebody else's lock before the projection pauses.
+const BUSY_MS: u64 = 2_000;
+/// SQLite's steps between two looks at the clock: some tens of microseconds.
+const STEPS_PER_LOOK: i32 = 10_000;
+/// Prepared statements that stay; more than a plugin uses.
+const STATEMENTS_CACHED: usize = 256;
+/// Pages that the connection keeps: 16 MiB.
+const CACHE_KIB: i32 = 16 * 1024;
+
+/// The writer of one read model. One batch is one transaction: [`Writer::begin`], any number of
+/// [`Writer::apply`] and [`Writer::query`], [`Writer::commit`].
+#[derive(Debug)]
+pub struct Writer {
+    connection: Connection,
+    authorizer: Authorizer,
+    path: PathBuf,
+    statements: Statements,
+    deadline: Deadline,
+}
+
+/// The moment at which SQLite gives up, shared with its progress handler.
+#[derive(Clone, Debug)]
+struct Deadline {
+    start: Instant,
+    /// Milliseconds after `start`; `u64::MAX` is never.
+    at_ms: Arc<AtomicU64>,
+}
+
+impl Deadline {
+    fn set(&self, at: Option<Instant>) {
+        let at_ms = at.map_or(u64::MAX, |at| at.saturating_duration_since(self.start).as_millis() as u64);
+        self.at_ms.store(at_ms, Ordering::Relaxed);
+    }
+
+    fn is_past(&self) -> bool {
+        let at_ms = self.at_ms.load(Ordering::Relaxed);
+        at_ms != u64::MAX && self.start.elapsed().as_millis() as u64 >= at_ms
+    }
+}
+
+impl Writer {
+    /// Opens a read model, or makes it when there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is not this plugin's, or was built with another schema or state version.
+    pub fn open(path: &Path, blueprint: &Blueprint) -> Result<Self, Error> {
+        let opened = |source| Error::Open { path: path.into(), source };
+        let mut connection = Connection::open(path).map_err(opened)?;
+        // Any of the following may be the first to notice that the disk is full or the file is not a database.
+        let storage = |source| Error::Storage { path: path.into(), source };
+        connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(storage)?;
+        connection
+            .execute_batch(&format!(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;
+                 PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -{CACHE_KIB};"
+            ))
+            .map_err(storage)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        clock::forbid(&connection).map_err(storage)?;
+        let deadline = Deadline { start: Instant::now(), at_ms: Arc::new(AtomicU64::new(u64::MAX)) };
+        let seen = deadline.clone();
+        connection.progress_handler(STEPS_PER_LOOK, Some(move || seen.is_past())).map_err(storage)?;
+        let authorizer = Authorizer::install(&mut connection).map_err(storage)?;
+        blueprint.ensure(&connection, &authorizer, path)?;
+        Ok(Writer { connection, authorizer, path: path.into(), statements: Statements::default(), deadline })
+    }
+
+    fn storage(&self, source: rusqlite::Error) -> Error {
+        Error::Storage { path: self.path.clone(), source }
+    }
+
+    /// The next offsets to apply.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn checkpoints(&self) -> Result<Checkpoints, Error> {
+        checkpoint::load(&self.connection).map_err(|source| self.storage(source))
+    }
+
+    /// The order in which ranges of partitions were applied, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn journal(&self) -> Result<Vec<Run>, Error> {
+        checkpoint::journal(&self.connection).map_err(|source| self.storage(source))
+    }
+
+    /// Takes up a partition that the read model does not have yet, at the log's first offset.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn begin_partition(&self, topic: &str, partition: i32, offset: i64) -> Result<(), Error> {
+        checkpoint::begin(&self.connection, topic, partition, offset).map_err(|source| self.storage(source))
+    }
+
+    /// When SQLite gives up on a statement of the plugin; `None` is never.
+    pub fn set_deadline(&self, at: Option<Instant>) {
+        self.deadline.set(at);
+    }
+
+    /// Starts a transaction.
+    ///
+    /// # Errors
+    /// When the database is locked by somebody else or cannot be written.
+    pub fn begin(&mut self) -> Result<(), Error> {
+        self.execute("BEGIN IMMEDIATE")
+    }
+
+    /// Ends the transaction: the checkpoints move with the rows, or neither does.
+    ///
+    /// # Errors
+    /// When a checkpoint is not where this writer left it, or the disk refuses; the transaction is rolled back.
+    pub fn commit(&mut self, runs: &[Advance]) -> Result<(), Error> {
+        self.set_deadline(None);
+        if self.connection.is_autocommit() {
+            return Err(Error::Query(
+                "the plugin's SQL ended the batch's transaction (ON CONFLICT ROLLBACK?)".into(),
+            ));
+        }
+        let done =
+            checkpoint::advance(&self.connection, &self.path, runs).and_then(|()| self.execute("COMMIT"));
+        if done.is_err() {
+            self.rollback();
+        }
+        done
+    }
+
+    /// Undoes the transaction, if there is one.
+    pub fn rollback(&mut self) {
+        self.set_deadline(None);
+        if self.connection.is_autocommit() {
+            return;
+        }
+        // SQLite rolls back by itself when a statement fails badly: then there is nothing left to undo.
+        if let Err(error) = self.execute("ROLLBACK") {
+            tracing::debug!(%error, "rollback");
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), Error> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map(drop)
+            .map_err(|source| self.storage(source))
+    }
+
+    /// Checks a statement of the plugin and gives it an id.
+    ///
+    /// # Errors
+    /// When SQLite or the authorizer refuses it.
+    pub fn prepare(&mut self, sql: &str) -> Result<u32, Refusal> {
+        let Writer { connection, authorizer, statements, .. } = self;
+        authorizer.set(Actor::Plugin);
+        let id = statements.prepare(Session { connection, authorizer }, sql);
+        authorizer.set(Actor::Host);
+        id
+    }
+
+    /// Runs a frame of the plugin's writes within the transaction; answers how many rows changed.
+    ///
+    /// # Errors
+    /// When the frame is mangled or SQLite refuses a write; what went before it is rolled back with the batch.
+    pub fn apply(&mut self, ops: &[u8]) -> Result<u32, Refusal> {
+        self.as_plugin(|statements, session| statements.apply(session, ops))
+    }
+
+    /// Runs a statement of the plugin that reads, within the transaction.
+    ///
+    /// # Errors
+    /// When the frame is mangled or SQLite refuses the statement.
+    pub fn query(&mut self, statement: u32, params: &[u8], rows_max: u32) -> Result<Vec<u8>, Refusal> {
+        self.as_plugin(|statements, session| statements.query(session, statement, params, rows_max))
+    }
+
+    fn as_plugin<T>(
+        &mut self,
+        run: impl FnOnce(&Statements, Session<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let Writer { connection, authorizer, statements, .. } = self;
+        if connection.is_autocommit() {
+            let message = "the batch's transaction has ended: an earlier statement of it failed".into();
+            return Err(Refusal { fault: Fault::Sql, message, event: None });
+        }
+        authorizer.set(Actor::Plugin);
+        let done = run(statements, Session { connection, authorizer });
+        authorizer.set(Actor::Host);
+        done
+    }
+}

@@ -1,0 +1,176 @@
+//! The manifest: what a plugin says of itself, as JSON, when the host asks it to describe itself.
+//!
+//! It evolves by adding: every field that was not there from the start has a default. A field that a host
+//! does not know is an error, since to pass over what a plugin asks for would be to promise it.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The longest name of a plugin, in bytes: it names files.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// What a plugin is and what it reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Names the read model: lower-case letters, digits, `-` and `_`, starting with a letter.
+    pub name: String,
+    /// The plugin's own version, for people.
+    #[serde(default)]
+    pub version: String,
+    /// What it does, in a sentence, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The topics that it reads.
+    pub topics: Vec<String>,
+    /// The event types that it reads; empty means all. Others are passed over in the host.
+    #[serde(default)]
+    pub types: Vec<String>,
+    /// The headers that it reads: `None` means all, an empty list none, which is fastest.
+    #[serde(default)]
+    pub headers: Option<Vec<String>>,
+    /// Where an event's type stands.
+    #[serde(default)]
+    pub envelope: Envelope,
+    /// The tables, as SQL statements that are run in order on an empty database.
+    #[serde(default)]
+    pub schema: Vec<String>,
+    /// Raised by its author when the rows that the same events give have changed.
+    #[serde(default = "first_state_version")]
+    pub state_version: u32,
+    /// Queries that are offered by name.
+    #[serde(default)]
+    pub queries: BTreeMap<String, Query>,
+}
+
+fn first_state_version() -> u32 {
+    1
+}
+
+/// Where an event's type stands in its record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Envelope {
+    /// CloudEvents, in Kafka's binary or structured content mode.
+    #[default]
+    CloudEvents,
+    /// In a header of the record.
+    Header {
+        /// The header's name.
+        name: String,
+    },
+    /// In a field of the JSON payload.
+    JsonField {
+        /// The field's name; dots lead into objects.
+        field: String,
+    },
+    /// Every event of a topic is of one type.
+    Topic {
+        /// The type; without it, the topic's name.
+        #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+        event_type: Option<String>,
+    },
+}
+
+/// A query that a plugin offers by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Query {
+    /// One statement that reads; its parameters are named `:name`.
+    pub sql: String,
+    /// What it answers, in a sentence.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// Why a manifest is refused.
+#[derive(Debug)]
+pub enum Error {
+    /// It is not JSON, or not of the manifest's form.
+    Json(serde_json::Error),
+    /// A field has a value that it may not have.
+    Field {
+        /// The field's name.
+        field: &'static str,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Json(error) => write!(f, "the manifest is not as expected: {error}"),
+            Error::Field { field, reason } => write!(f, "the manifest's `{field}` {reason}"),
+        }
+    }
+}
+
+impl Manifest {
+    /// Reads and checks what `describe` answered.
+    ///
+    /// # Errors
+    /// When it is not a manifest, or says something that cannot be.
+    pub fn parse(json: &str) -> Result<Self, Error> {
+        let manifest: Manifest = serde_json::from_str(json).map_err(Error::Json)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The manifest as `describe` answers it.
+    pub fn to_json(&self) -> String {
+        // Strings, numbers and maps of strings always have a JSON form.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |field, reason: String| Err(Error::Field { field, reason });
+        check_name(&self.name)?;
+        if self.topics.is_empty() {
+            return wrong("topics", "is empty: name at least one topic to read".into());
+        }
+        let mut seen = Vec::new();
+        for topic in &self.topics {
+            if topic.is_empty() || seen.contains(&topic) {
+                return wrong("topics", format!("has {topic:?} twice or empty: name each topic once"));
+            }
+            seen.push(topic);
+        }
+        if self.state_version == 0 {
+            return wrong("state_version", "is 0: versions start at 1".into());
+        }
+        let empty = match &self.envelope {
+            Envelope::Header { name } => name.is_empty(),
+            Envelope::JsonField { field } => field.split('.').any(str::is_empty),
+            Envelope::CloudEvents | Envelope::Topic { .. } => false,
+        };
+        if empty {
+            return wrong("envelope", "names an empty header or field: say where the type stands".into());
+        }
+        Ok(())
+    }
+}
+
+/// Checks that a plugin's name can name a file, a URL's segment and a consumer group.
+///
+/// # Errors
+/// When it cannot, with what may stand in a name.
+pub fn check_name(name: &str) -> Result<(), Error> {
+    let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.len() <= NAME_BYTES_MAX
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Field {
+        field: "name",
+        reason: format!(
+            "is {name:?}: use lower-case letters, digits, '-' and '_', starting with a letter, at most {NAME_BYTES_MAX}"
+        ),
+    })
+}

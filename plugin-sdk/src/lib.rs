@@ -1,0 +1,122 @@
+//! Write Lantern projections in Rust.
+//!
+//! A projection is a struct and a function: it is given events one by one, and writes rows.
+//!
+//! ```
+//! use lantern_sdk::{Db, Event, Manifest, Projection, Result, Table};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! enum Account<'a> {
+//!     Deposited { account: &'a str, cents: i64 },
+//!     Withdrawn { account: &'a str, cents: i64 },
+//! }
+//!
+//! static BALANCES: Table = Table::new("balances", &["account"], &["cents"]);
+//!
+//! #[derive(Default)]
+//! struct Balances;
+//!
+//! impl Projection for Balances {
+//!     fn manifest() -> Manifest {
+//!         Manifest::new("balances")
+//!             .topic("accounts")
+//!             .schema("CREATE TABLE balances (account TEXT PRIMARY KEY, cents INTEGER NOT NULL)")
+//!     }
+//!
+//!     fn apply(&mut self, event: &Event<'_>, db: &mut Db) -> Result<()> {
+//!         match event.decode()? {
+//!             Account::Deposited { account, cents } => db.upsert(&BALANCES, account).add("cents", cents),
+//!             Account::Withdrawn { account, cents } => db.upsert(&BALANCES, account).add("cents", -cents),
+//!         };
+//!         Ok(())
+//!     }
+//! }
+//!
+//! lantern_sdk::projection!(Balances);
+//! # fn main() {}
+//! ```
+//!
+//! # Layout
+//!
+//! * [`Projection`], [`Manifest`], [`projection!`](crate::projection!): what a plugin is.
+//! * [`Event`]: what it is given; [`Event::decode`] makes it one of its own types.
+//! * [`Db`]: what it writes: SQL by [`Db::execute`] and [`Db::query`], or rows of a [`Table`], which are
+//!   gathered over the batch and written once.
+//! * [`value`]: how Rust's types become SQLite's five kinds of value, and back.
+//! * [`log`]: messages for the plugin's log.
+//! * [`Error`]: why an event could not be applied.
+//!
+//! Natively a plugin is an ordinary crate, so that its own functions can be tested; it meets its database
+//! only inside the host.
+
+mod db;
+mod decode;
+mod error;
+mod event;
+#[doc(hidden)]
+pub mod guest;
+pub mod log;
+mod manifest;
+mod query;
+pub mod value;
+
+pub use db::{BUFFER_BYTES_MAX, Db, ROWS_MAX, RowMut, Table};
+pub use error::{Error, Fault, Result};
+pub use event::Event;
+pub use manifest::{Envelope, Manifest};
+pub use query::{Row, Rows};
+pub use value::Value;
+
+/// A read model as a fold of events.
+///
+/// A value of the type is made by `Default` for every batch, so whatever a projection keeps in itself
+/// lasts for a batch at most: what must last belongs into its tables.
+pub trait Projection: Default {
+    /// What the plugin is called, what it reads, and its tables.
+    fn manifest() -> Manifest;
+
+    /// Applies one event. It must depend on nothing but the event and the tables.
+    ///
+    /// # Errors
+    /// Any error takes the whole batch back. The host then applies what came before this event, and deals
+    /// with the event by the projection's policy.
+    fn apply(&mut self, event: &Event<'_>, db: &mut Db) -> Result<()>;
+}
+
+/// Makes a [`Projection`] the plugin that this crate is. Once per crate.
+#[macro_export]
+macro_rules! projection {
+    ($projection:ty) => {
+        // Checked on every target, exported in WebAssembly.
+        const _: fn() -> $crate::Manifest = <$projection as $crate::Projection>::manifest;
+
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            struct Component;
+
+            ::std::thread_local! {
+                static RUNNER: ::std::cell::RefCell<$crate::guest::Runner> =
+                    ::std::cell::RefCell::new($crate::guest::Runner::imported());
+            }
+
+            impl $crate::guest::bindings::exports::lantern::plugin::meta::Guest for Component {
+                fn describe() -> ::std::string::String {
+                    $crate::guest::describe::<$projection>()
+                }
+            }
+
+            impl $crate::guest::bindings::exports::lantern::plugin::projection::Guest for Component {
+                fn apply(
+                    events: ::std::vec::Vec<u8>,
+                ) -> ::core::result::Result<::std::vec::Vec<u8>, $crate::guest::bindings::Failure> {
+                    RUNNER.with_borrow_mut(|runner| {
+                        runner.apply::<$projection>(&events).map_err($crate::guest::failure)
+                    })
+                }
+            }
+
+    $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
+        };
+    };
+}

@@ -1,0 +1,26 @@
+//! What the promise tests stand on: brokers, the binary under test, and independent readers.
+//!
+//! # Layout
+//!
+//! - [`log`]: the brokers that every promise is tested on; [`kafka`] runs a real Apache Kafka.
+//! - [`site`]: an installation of Lantern, and the real process that runs on it.
+//! - [`guest`]: the plugins under `tests/guests`, built by `lantern build`.
+//! - [`client`], [`stream`]: what writes to a log and reads it, sharing nothing with Lantern.
+//! - [`read_model`], [`fold`]: what reads the tables, and what must be in them.
+//! - [`writes`]: when a process writes, which is when it should be killed.
+//! - [`report`], [`wait`], [`seed`], [`target`]: how a test is skipped, waits, is repeated, and
+//!   where it caches.
+
+pub mod client;
+pub mod fold;
+pub mod guest;
+pub mod kafka;
+pub mod log;
+pub mod read_model;
+pub mod report;
+pub mod seed;
+pub mod site;
+pub mod stream;
+pub mod target;
+pub mod wait;
+pub mod writes;

@@ -1,0 +1,156 @@
+//! Disks that are full or read-only, and data that is another process's.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use lantern_tests::client::{self, NewRecord};
+use lantern_tests::guest::{plugin, unique_topic};
+use lantern_tests::log::{Log, each_log};
+use lantern_tests::report::skip;
+use lantern_tests::site::{Site, transcript};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::await_whole;
+
+/// A small disk of its own, in memory. Unmounted when dropped.
+struct Disk(TempDir);
+
+impl Disk {
+    /// `None` where this user may not mount; then it was said that the test is skipped.
+    fn mount(size: &str) -> Result<Option<Self>> {
+        let disk = Disk(TempDir::with_prefix("lantern-disk-")?);
+        let options = format!("size={size}");
+        let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], disk.path())?;
+        if !mounted {
+            skip("the right to mount a small disk: run the tests as root");
+            return Ok(None);
+        }
+        Ok(Some(disk))
+    }
+
+    fn remount(&self, options: &str) -> Result<()> {
+        let options = format!("remount,{options}");
+        ensure!(mount(&["-o", &options], self.path())?, "cannot remount with {options}");
+        Ok(())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // One that was never mounted is removed as a folder.
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).output();
+    }
+}
+
+fn mount(arguments: &[&str], at: &Path) -> Result<bool> {
+    let output = Command::new("mount").args(arguments).arg(at).output().context("cannot run mount")?;
+    Ok(output.status.success())
+}
+
+/// A site that keeps its log elsewhere, so that only its read models feel the disk.
+fn reader_of(broker: &Site, disk: &Disk) -> Result<Site> {
+    Ok(Site::on_kafka(broker.address())?.with_data(&disk.path().join("data")))
+}
+
+// A full disk is nobody's fault who could be parked: the projection waits, and goes on by itself
+// when there is room.
+#[test]
+fn a_full_disk_pauses_and_loses_nothing() -> Result<()> {
+    each_log(|log| {
+        let Some(disk) = Disk::mount("3m")? else { return Ok(()) };
+        let mut broker = Site::new(log)?;
+        broker.deploy(&plugin("tally", "idle", &["none"])?)?;
+        let _serving = serve(log, &broker)?;
+        let topic = unique_topic("full");
+        let mut site = reader_of(&broker, &disk)?;
+        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+        client::create_topic(site.address(), &topic, 2)?;
+        let large = |partition, number: u32| NewRecord {
+            partition,
+            key: Some(format!("{partition}-{}", number % 3).into_bytes()),
+            value: Some(format!("{number} {}", "x".repeat(10_000)).into_bytes()),
+            headers: Vec::new(),
+        };
+        client::produce(site.address(), &topic, (0..400).map(|number| large(0, number)))?;
+        client::produce(site.address(), &topic, (0..400).map(|number| large(1, number)))?;
+
+        let mut host = site.start()?;
+        host.await_error("ledger", &["full"])?;
+        disk.remount("size=64m")?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
+        let status = host.terminate()?;
+        ensure!(status.success(), "SIGTERM ended it with {status}");
+        Ok(())
+    })
+}
+
+// Root is not stopped by a folder's mode, so the disk itself is read-only.
+#[test]
+fn a_read_only_data_folder_is_refused_by_its_name() -> Result<()> {
+    each_log(|log| {
+        let Some(disk) = Disk::mount("3m")? else { return Ok(()) };
+        let mut site = Site::new(log)?.with_data(&disk.path().join("data"));
+        site.deploy(&plugin("ledger", "ledger", &[&unique_topic("read-only")])?)?;
+        fs::create_dir(site.data())?;
+        disk.remount("ro")?;
+        let output = site.run_once()?;
+        ensure!(!output.status.success(), "it ran: {}", transcript(&output));
+        let said = String::from_utf8_lossy(&output.stderr);
+        for word in [site.data().to_str().unwrap_or_default(), "ead-only"] {
+            ensure!(said.contains(word), "not a word of {word:?}: {}", transcript(&output));
+        }
+        ensure!(!said.contains("panicked"), "{}", transcript(&output));
+        Ok(())
+    })
+}
+
+// Two processes on the same tables would apply each event twice.
+#[test]
+fn a_second_process_on_the_same_data_is_refused_with_the_name_of_the_first() -> Result<()> {
+    each_log(|log| {
+        let topic = unique_topic("held");
+        let mut site = Site::new(log)?;
+        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+        let mut host = site.start()?;
+        host.await_broker()?;
+        client::create_topic(site.address(), &topic, 1)?;
+        client::produce(site.address(), &topic, crate::entries(0, 0..20))?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
+        let lock: Value = serde_json::from_slice(&fs::read(site.data().join("lantern.lock"))?)?;
+        let holder = lock["pid"].as_i64().with_context(|| lock.to_string())?.to_string();
+
+        let output = site.run_once()?;
+        ensure!(!output.status.success(), "it ran: {}", transcript(&output));
+        let said = String::from_utf8_lossy(&output.stderr);
+        for word in [holder.as_str(), site.data().to_str().unwrap_or_default()] {
+            ensure!(said.contains(word), "not a word of {word:?}: {}", transcript(&output));
+        }
+
+        // The lock of a process that was killed holds nobody up.
+        client::produce(site.address(), &topic, crate::entries(0, 20..40))?;
+        host.kill()?;
+        let mut host = site.start()?;
+        host.await_broker()?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
+        Ok(())
+    })
+}
+
+/// Has the embedded broker of a site running; Apache Kafka runs already.
+fn serve<'s>(log: &Log<'_>, broker: &'s Site) -> Result<Option<lantern_tests::site::Host<'s>>> {
+    match log {
+        Log::Kafka(_) => Ok(None),
+        Log::Embedded => {
+            let mut host = broker.start()?;
+            host.await_broker()?;
+            Ok(Some(host))
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Promise 1: a read model equals the fold of every partition's events up to its checkpoint, each
+//! applied once and in order, whatever was killed and when.
+
+use std::env;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lantern_tests::client;
+use lantern_tests::fold::{Records, check_ledger, check_tally};
+use lantern_tests::guest::{plugin, unique_topic};
+use lantern_tests::kafka::Kafka;
+use lantern_tests::log::{Log, on};
+use lantern_tests::report::say;
+use lantern_tests::seed::seeded;
+use lantern_tests::site::{Host, Site, transcript};
+use lantern_tests::stream::Stream;
+use lantern_tests::writes::await_write;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+const PARTITIONS: i32 = 3;
+/// How often the process is killed on each broker, unless `LANTERN_KILLS` says otherwise.
+const KILLS: u32 = 50;
+/// Apache Kafka is killed after so many kills of Lantern; it takes seconds to come back.
+const KILLS_PER_KAFKA_KILL: u32 = 16;
+
+// The broker is in the process: each kill takes it away under its producers, in the middle of
+// whatever it was writing. What it had acknowledged must be there when it is back.
+#[test]
+fn exactly_once_on_the_embedded_broker_whatever_is_killed_and_when() -> Result<()> {
+    on(&Log::Embedded, killed_at_random)
+}
+
+// Here Lantern and the log die apart from each other: the log may be away while a projection
+// starts, and come back while it waits. The Kafka is this test's own.
+#[test]
+fn exactly_once_on_apache_kafka_whatever_is_killed_and_when() -> Result<()> {
+    match Kafka::start()? {
+        Some(kafka) => on(&Log::Kafka(&kafka), killed_at_random),
+        None => Ok(()),
+    }
+}
+
+/// One plugin that reads its tables and one whose batches overlap, on a stream that goes on.
+fn killed_at_random(log: &Log<'_>) -> Result<()> {
+    let kills = env::var("LANTERN_KILLS").ok().and_then(|kills| kills.parse().ok());
+    let kills: u32 = kills.unwrap_or(KILLS);
+    let (seed, mut random) = seeded();
+    let topic = unique_topic("exactly-once");
+    let mut site = Site::new(log)?;
+    site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+    site.deploy(&plugin("tally", "tally", &[&topic])?)?;
+
+    let mut host = site.start()?;
+    host.await_broker()?;
+    client::create_topic(site.address(), &topic, PARTITIONS)?;
+    let stream = Stream::start(site.address(), &topic, PARTITIONS, seed);
+
+    for kill in 1..=kills {
+        await_a_random_moment(&site, &mut host, &topic, &mut random)?;
+        if let Log::Kafka(kafka) = log
+            && kill % KILLS_PER_KAFKA_KILL == 0
+        {
+            kafka.kill();
+            thread::sleep(Duration::from_millis(random.random_range(0..500)));
+            if random.random_bool(0.5) {
+                // Lantern starts while the log is away.
+                host.kill()?;
+                host = site.start()?;
+            }
+            kafka.restart()?;
+            await_progress(&site, &mut host, &topic)?;
+        }
+        host.kill()?;
+        host = site.start()?;
+    }
+
+    host.await_broker()?;
+    let told = stream.stop()?;
+    let records = client::read_committed(site.address(), &topic)?;
+    told.check(&records)?;
+    let ends = ends(&records);
+    host.await_checkpoint("ledger", &topic, &ends)?;
+    host.await_checkpoint("tally", &topic, &ends)?;
+    let status = host.terminate()?;
+    ensure!(status.success(), "SIGTERM ended it with {status}");
+
+    let applied = check_ledger(&site.read_model("ledger")?, &topic, &records)?;
+    check_tally(&site.read_model("tally")?, &topic, &records)?;
+    // Kills have not torn the record of the order either.
+    for name in ["ledger", "tally"] {
+        let output = site.lantern(["verify", name])?.output()?;
+        ensure!(output.status.success(), "{name} is not its replay: {}", transcript(&output));
+    }
+    ensure!(applied > kills as usize, "{applied} events are too few for {kills} kills");
+    let name = log.name();
+    say(&format!("{name}: {kills} kills, {applied} events applied; {}", told.summary()));
+    Ok(())
+}
+
+/// Half of the time in the middle of a write, of a read model or of the embedded broker; else some
+/// time after it has applied something, or while it is still starting.
+fn await_a_random_moment(site: &Site, host: &mut Host<'_>, topic: &str, random: &mut StdRng) -> Result<()> {
+    match random.random_range(0..6) {
+        0 => thread::sleep(Duration::from_millis(random.random_range(0..400))),
+        1 | 2 => {
+            await_progress(site, host, topic)?;
+            thread::sleep(Duration::from_millis(random.random_range(0..30)));
+        }
+        _ => {
+            await_progress(site, host, topic)?;
+            // The embedded broker writes more often: alone, a read model would rarely be met.
+            let read_models = site.data().join("read-models");
+            let folder = if random.random_bool(0.5) { &read_models } else { site.data() };
+            await_write(folder, random.random_range(0..20))?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until both projections have moved on from where they are.
+fn await_progress(site: &Site, host: &mut Host<'_>, topic: &str) -> Result<()> {
+    for name in ["ledger", "tally"] {
+        let applied = || -> Result<i64> {
+            let Ok(model) = site.read_model(name) else { return Ok(0) };
+            Ok(model.checkpoints(topic)?.values().sum())
+        };
+        let before = applied()?;
+        host.until(&format!("{name} goes on from {before}"), || Ok((applied()? > before).then_some(())))?;
+    }
+    Ok(())
+}
+
+fn ends(records: &Records) -> Vec<(i32, i64)> {
+    let end = |records: &[client::Record]| records.last().map_or(0, |last| last.offset + 1);
+    records.iter().map(|(partition, records)| (*partition, end(records))).collect()
+}
