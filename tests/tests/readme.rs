@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use lantern_tests::site::{self, transcript};
 use lantern_tests::target;
+use tempfile::TempDir;
 
 /// Stands in the README for what differs from run to run.
 const ANYTHING: char = '…';
@@ -24,14 +25,11 @@ struct Step {
 fn the_readme_s_examples_do_what_it_says() -> Result<()> {
     let root = target::tests_dir().parent().context("the tests lie in the workspace")?;
     let readme = fs::read_to_string(root.join("README.md"))?;
-    // Always the same folder, so that cargo knows the crates of the last run again.
-    let _lock = target::lock("readme")?;
-    let folder = target::cache_dir()?.join("readme");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
+    // Outside of the workspace, as a user's folder is: cargo refuses a package inside of it that is no member.
+    let dir = TempDir::with_prefix("lantern-readme-")?;
+    let folder = dir.path();
     let bin = folder.join("bin");
-    fs::create_dir_all(&bin)?;
+    fs::create_dir(&bin)?;
     symlink(site::binary()?, bin.join("lantern"))?;
     symlink(root, folder.join("lantern"))?;
 
@@ -59,7 +57,7 @@ fn the_readme_s_examples_do_what_it_says() -> Result<()> {
         }
         let output = Command::new("sh")
             .args(["-c", &format!("{exports}{command}")])
-            .current_dir(&folder)
+            .current_dir(folder)
             .env("PATH", format!("{}:{path}", bin.display()))
             .env("CARGO_TARGET_DIR", &target)
             .stdin(Stdio::null())
