@@ -6,6 +6,7 @@
 //!
 //! * [`cli`]: the commands, one file each.
 //! * [`host`]: one running host: the data folder, the log, the projections, their supervision.
+//! * [`deployment`]: what runs and what shall run: deploy, swap, rebuild, promote, roll back.
 //! * [`config`]: `lantern.toml`, environment and flags; composes the options that the modules own.
 //! * [`data_dir`]: where everything lies, and who may write it.
 //! * [`projection`]: one projection: fetch, decode, batch, apply, commit.
@@ -20,6 +21,7 @@
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+pub mod deployment;
 pub mod event;
 pub mod host;
 pub mod log;

@@ -7,8 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The host's modules from top to bottom: each imports only from those below it.
-const LAYERS: [&str; 10] =
-    ["cli", "host", "config", "data_dir", "projection", "plugin", "wasm", "read_model", "log", "event"];
+const LAYERS: [&str; 11] = [
+    "cli",
+    "host",
+    "deployment",
+    "config",
+    "data_dir",
+    "projection",
+    "plugin",
+    "wasm",
+    "read_model",
+    "log",
+    "event",
+];
 /// These meet in `projection` and nowhere else.
 const STRANGERS: [&str; 3] = ["log", "wasm", "read_model"];
 /// A crate that one folder of the host knows, and no other.

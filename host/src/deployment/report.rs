@@ -1,0 +1,130 @@
+//! What is told about deployments, to people and programs: the JSON of the HTTP side and of `--json`.
+
+use crate::projection::Status;
+use serde::{Deserialize, Serialize};
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The plugin's name.
+    pub name: String,
+    /// The digest of the plugin that the request was about.
+    pub digest: String,
+    /// What was done.
+    pub result: Done,
+    /// The generation of the read model that it was done to.
+    pub generation: u32,
+    /// How long no event was applied, in microseconds, where that is known at once: a swap, a promotion.
+    pub pause_us: Option<u64>,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Done {
+    /// There was nothing to do.
+    Unchanged,
+    /// The first plugin of its name runs.
+    Started,
+    /// It runs on the read model of the one before.
+    Swapped,
+    /// It fills a new generation, and takes over when it is where the live one is.
+    Rebuilding,
+    /// It fills a new generation, and waits for `promote` when it is where the live one is.
+    Previewing,
+    /// The generation that was waiting is live.
+    Promoted,
+    /// What ran before runs again.
+    RolledBack,
+    /// The read model is empty, and is filled from the log's beginning.
+    Reset,
+    /// No event is applied until `resume`.
+    Paused,
+    /// Events are applied again.
+    Resumed,
+    /// It no longer runs.
+    Removed,
+    /// It did not take over, or was put back; the one before runs.
+    Rejected,
+}
+
+/// A plugin, its read model, and what is being built beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plugin {
+    /// What the projection shows of itself.
+    #[serde(flatten)]
+    pub status: Status,
+    /// The live generation.
+    pub generation: u32,
+    /// What `rollback` goes back to.
+    pub previous: Option<Previous>,
+    /// What is being built beside it.
+    pub rebuild: Option<Rebuild>,
+}
+
+/// A plugin and its generation as they were before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previous {
+    /// The plugin's digest.
+    pub digest: String,
+    /// The generation that it wrote.
+    pub generation: u32,
+}
+
+/// A generation on its way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// Its number.
+    pub generation: u32,
+    /// The digest of its plugin.
+    pub digest: String,
+    /// How far it is.
+    pub state: RebuildState,
+    /// Offsets behind it.
+    pub done: u64,
+    /// Offsets that the live generation has behind it.
+    pub total: u64,
+    /// Offsets a second, lately.
+    pub per_second: u64,
+    /// Seconds that are left, where that can be told.
+    pub eta_s: Option<u64>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What would change, once a preview is ready.
+    pub changes: Option<serde_json::Value>,
+}
+
+/// How far a rebuild is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebuildState {
+    /// It waits for others to finish.
+    Waiting,
+    /// It applies the log at full speed.
+    Building,
+    /// It lets live projections go first.
+    Throttled,
+    /// It is where the live one is, and waits for `promote`.
+    Ready,
+    /// It cannot go on.
+    Failed,
+}
+
+/// One line of a plugin's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When, as RFC 3339.
+    pub at: String,
+    /// The plugin's name; empty for an artifact that could not say its own.
+    pub name: String,
+    /// The artifact's digest.
+    pub digest: String,
+    /// What was done.
+    pub result: Done,
+    /// The generation it was done to; 0 where there is none.
+    pub generation: u32,
+    /// Who asked: a file's path, `lantern deploy` of a user, an address.
+    pub by: String,
+    /// Why it was rejected or put back.
+    pub reason: Option<String>,
+}
