@@ -11,7 +11,7 @@ pub const DEFAULT_FILE: &str = "lantern.toml";
 /// What the names of environment variables start with.
 const PREFIX: &str = "LANTERN_";
 /// The sections whose keys can be set from the environment, as `LANTERN_<SECTION>_<KEY>`.
-const SECTIONS: [&str; 4] = ["kafka", "broker", "batch", "limits"];
+const SECTIONS: [&str; 5] = ["kafka", "broker", "batch", "limits", "rebuild"];
 /// How like a key has to be to one that exists for it to be suggested.
 const LIKENESS_MIN: f64 = 0.7;
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub batch: projection::BatchOptions,
     /// What a plugin may use.
     pub limits: wasm::Limits,
+    /// Generations that are built beside the live ones.
+    pub rebuild: projection::RebuildOptions,
     /// Settings of single projections, by name.
     pub projections: BTreeMap<String, projection::Options>,
 }
@@ -45,6 +47,7 @@ impl Default for Config {
             broker: lantern_broker::Options::default(),
             batch: projection::BatchOptions::default(),
             limits: wasm::Limits::default(),
+            rebuild: projection::RebuildOptions::default(),
             projections: BTreeMap::new(),
         }
     }

@@ -65,6 +65,11 @@ impl DataDir {
         &self.root
     }
 
+    /// The catalog of plugins and deployments.
+    pub fn catalog(&self) -> PathBuf {
+        self.root.join("lantern.db")
+    }
+
     /// The embedded broker's topics.
     pub fn log(&self) -> PathBuf {
         self.root.join("log")
@@ -108,6 +113,11 @@ impl DataDir {
     /// How a projection was when its state last changed.
     pub fn status(&self, name: &str) -> PathBuf {
         self.root.join("status").join(format!("{name}.json"))
+    }
+
+    /// How a rebuild was when its state last changed.
+    pub fn rebuild_status(&self, name: &str) -> PathBuf {
+        self.root.join("status").join(format!("{name}.rebuild.json"))
     }
 
     /// Makes a folder and those above it.

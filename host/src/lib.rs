@@ -7,6 +7,7 @@
 //! * [`cli`]: the commands, one file each.
 //! * [`host`]: one running host: the data folder, the log, the projections, their supervision.
 //! * [`deployment`]: what runs and what shall run: deploy, swap, rebuild, promote, roll back.
+//! * [`catalog`]: what is deployed, as it was left, and the history.
 //! * [`config`]: `lantern.toml`, environment and flags; composes the options that the modules own.
 //! * [`data_dir`]: where everything lies, and who may write it.
 //! * [`projection`]: one projection: fetch, decode, batch, apply, commit.
@@ -18,6 +19,7 @@
 //!
 //! `log`, `wasm` and `read_model` do not import each other; `projection` is where they meet.
 
+pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod data_dir;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The host's modules from top to bottom: each imports only from those below it.
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "cli",
     "host",
     "deployment",
@@ -22,8 +22,10 @@ const LAYERS: [&str; 11] = [
 ];
 /// These meet in `projection` and nowhere else.
 const STRANGERS: [&str; 3] = ["log", "wasm", "read_model"];
-/// A crate that one folder of the host knows, and no other.
-const OWNED: [(&str, &str); 3] = [("rdkafka", "log"), ("wasmtime", "wasm"), ("rusqlite", "read_model")];
+/// A crate that these modules of the host know, and no other. SQLite holds two things that have nothing in
+/// common.
+const OWNED: [(&str, &[&str]); 3] =
+    [("rdkafka", &["log"]), ("wasmtime", &["wasm"]), ("rusqlite", &["read_model", "catalog"])];
 
 /// A file that is longer has more than one reason to change, or stands here with its own.
 const LINES_MAX: usize = 400;
@@ -194,26 +196,27 @@ fn imports_of_the_host_point_one_way() {
     check(broken);
 }
 
-// A new version of one of these must be the business of one folder.
+// A new version of one of these must be the business of few.
 #[test]
-fn rdkafka_wasmtime_and_rusqlite_are_each_known_to_one_folder() {
+fn rdkafka_wasmtime_and_rusqlite_are_known_only_where_they_belong() {
     let mut broken = Vec::new();
     let mut owners = BTreeSet::new();
     for Source { path, text } in sources(&["rs"]) {
         let Some(module) = module(&path) else { continue };
         let code = code_of(&text);
-        for (dependency, owner) in OWNED {
+        for (dependency, modules) in OWNED {
             let used =
                 code.contains(&format!("{dependency}::")) || code.contains(&format!("use {dependency}"));
             match used {
-                true if module == owner => drop(owners.insert(owner)),
-                true => broken.push(format!("{path}: {dependency} belongs to host/src/{owner}")),
+                true if modules.contains(&module) => drop(owners.insert(module.to_owned())),
+                true => broken.push(format!("{path}: {dependency} belongs to {}", modules.join(", "))),
                 false => {}
             }
         }
     }
     check(broken);
-    assert_eq!(owners.len(), OWNED.len(), "only {owners:?} use what they own: is the rule still right?");
+    let all = OWNED.iter().map(|(_, modules)| modules.len()).sum::<usize>();
+    assert_eq!(owners.len(), all, "only {owners:?} use what they own: is the rule still right?");
 }
 
 // A dependency is other people's code in everybody's binary: somebody must have wanted it.

@@ -44,25 +44,23 @@ async fn serve(context: &Context, plugins: &[PathBuf], once: bool) -> anyhow::Re
     // Taken before anything starts, so that no signal finds us half-way.
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let mut host = Host::start(context.config.clone(), "lantern run").await?;
+    let host = Host::start(&context.config, "lantern run", once).await?;
     let embedded = if *host.log().place() == Place::Here { " (embedded)" } else { "" };
     tracing::info!("log at {}{embedded}, data in {}", host.log().address(), host.data().root().display());
-    let mut failed = 0;
-    for path in plugins {
-        // One plugin that is broken keeps no other from running.
-        if let Err(error) = host.load(path).and_then(|plugin| host.run(plugin, once)) {
-            failed += 1;
-            tracing::error!("not running: {error}");
-        }
+    // One plugin that is broken keeps no other from running.
+    let refused = host.deployments().resume(plugins).await?;
+    for (_, error) in &refused {
+        tracing::error!("not running: {error}");
     }
-    if failed == plugins.len() {
+    let failed = refused.len();
+    if failed == plugins.len() && host.deployments().plugins().is_empty() {
         host.shutdown().await?;
         bail!("no plugin could be run; each one's error is above");
     }
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
-        () = host.over(), if once => {}
+        () = host.deployments().over(), if once => {}
     }
     let statuses = host.shutdown().await?;
     let halted: Vec<_> = statuses.iter().filter(|status| status.state == State::Halted).collect();

@@ -2,7 +2,7 @@
 
 use super::{Context, output};
 use crate::data_dir::Holder;
-use crate::host::persisted;
+use crate::deployment::persisted;
 use crate::log::Client;
 use crate::projection::{self, State};
 use crate::read_model::Reader;

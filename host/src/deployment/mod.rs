@@ -3,11 +3,41 @@
 //! # Layout
 //!
 //! * [`Deployments`]: asks for all of this, from any thread.
-//! * [`report`]: what is told of it.
+//! * `artifacts`: what was deployed, kept by digest.
+//! * `deploy`: a new artifact: start, swap or rebuild.
+//! * `act`: what people ask of a plugin that is there: rollback, promote, reset, pause, remove.
+//! * `resume`: takes up what the catalog and the files say, after a start.
+//! * `slot`: one plugin, its projection, and what is built beside it.
+//! * `rebuild`: the thread that fills a new generation.
+//! * [`generations`]: the files of a read model, and the link to the live one.
+//! * [`persisted`]: what is left of a projection's status for other processes to read.
+//! * [`report`]: what is told of all this.
 
+mod act;
+mod artifacts;
+mod deploy;
+mod error;
+pub mod generations;
+pub mod persisted;
+mod rebuild;
 pub mod report;
+mod resume;
+mod slot;
 
-use report::{Entry, Outcome, Plugin};
+pub use error::Error;
+
+use crate::catalog::{self, Catalog};
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::projection::Status;
+use crate::{log, wasm};
+use generations::Generations;
+use report::{Done, Entry, Outcome, Plugin};
+use slot::Slot;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use tokio::sync::Semaphore;
 
 /// An artifact that somebody wants to run.
 #[derive(Clone, Debug)]
@@ -40,80 +70,62 @@ pub enum Action {
     },
 }
 
-/// Why a request was not carried out. What ran before runs on.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The artifact is refused; the reason is whole sentences.
-    #[error("{reason}")]
-    Rejected {
-        /// Why, with where the artifact came from.
-        reason: String,
-    },
-    /// There is no such plugin.
-    #[error("there is no plugin {name:?} here; `lantern status` lists those that there are")]
-    Unknown {
-        /// The name that was asked for.
-        name: String,
-    },
-    /// It cannot be done as things are.
-    #[error("{reason}")]
-    NotNow {
-        /// Why, and what to do.
-        reason: String,
-    },
-    /// The host is going down.
-    #[error("the host is stopping; try again when it runs")]
-    Stopping,
-}
-
 /// Asks the running host for deployments. Cheap to clone.
 #[derive(Clone)]
-pub struct Deployments {}
+pub struct Deployments {
+    inner: Arc<Inner>,
+}
+
+/// What deployments are made with.
+struct Inner {
+    config: Config,
+    data: DataDir,
+    engine: wasm::Engine,
+    log: log::Options,
+    /// Whether projections end when they have applied what the log had at their start.
+    once: bool,
+    catalog: Catalog,
+    slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    /// Bounds how many rebuilds run at once.
+    rebuilds: Arc<Semaphore>,
+}
 
 impl Deployments {
-    /// Deploys an artifact: starts it, swaps it in, or rebuilds its read model beside the live one. With
-    /// `preview` the read model is always built beside, and waits for [`Action::Promote`]. `expected` is the
-    /// name that its manifest must have, where the caller knows it.
+    /// Opens the catalog; nothing runs before [`Deployments::resume`]. With `once` projections end when they have
+    /// applied what the log had at their start.
     ///
     /// # Errors
-    /// When it is rejected, with the reason.
-    pub async fn deploy(
-        &self,
-        artifact: Artifact,
-        expected: Option<&str>,
-        preview: bool,
-    ) -> Result<Outcome, Error> {
-        let _ = (artifact, expected, preview);
-        Err(Error::Stopping)
-    }
-
-    /// Does something with a plugin that is there. `by` is who asks, for the history.
-    ///
-    /// # Errors
-    /// When there is no such plugin, or it cannot be done as things are.
-    pub async fn act(&self, name: &str, action: Action, by: &str) -> Result<Outcome, Error> {
-        let _ = (name, action, by);
-        Err(Error::Stopping)
-    }
-
-    /// A plugin's file is there, or is another than before: deploys it, unless this very content was taken
-    /// up from this path already (somebody may have rolled it back since).
-    ///
-    /// # Errors
-    /// As [`Deployments::deploy`].
-    pub async fn file(&self, path: &std::path::Path) -> Result<Outcome, Error> {
-        let _ = path;
-        Err(Error::Stopping)
-    }
-
-    /// A plugin's file was taken out of the plugins folder: its projection stops, its read model stays.
-    pub async fn file_removed(&self, path: &std::path::Path) {
-        let _ = path;
+    /// When the catalog cannot be used.
+    pub fn open(
+        config: &Config,
+        data: &DataDir,
+        engine: &wasm::Engine,
+        log: &log::Options,
+        once: bool,
+    ) -> Result<Self, Error> {
+        let inner = Inner {
+            config: config.clone(),
+            data: data.clone(),
+            engine: engine.clone(),
+            log: log.clone(),
+            once,
+            catalog: Catalog::open(&data.catalog())?,
+            slots: Mutex::new(BTreeMap::new()),
+            rebuilds: Arc::new(Semaphore::new(config.rebuild.at_once_max.max(1))),
+        };
+        Ok(Deployments { inner: Arc::new(inner) })
     }
 
     /// A moment of every plugin, in the order of their names.
     pub fn plugins(&self) -> Vec<Plugin> {
-        Vec::new()
+        let slots: Vec<Arc<Slot>> = self.inner.slots().values().cloned().collect();
+        // One whose artifact was rejected at once has a place and no read model.
+        slots.iter().map(|slot| slot.report()).filter(|plugin| plugin.generation > 0).collect()
+    }
+
+    /// A moment of every projection.
+    pub fn statuses(&self) -> Vec<Status> {
+        self.plugins().into_iter().map(|plugin| plugin.status).collect()
     }
 
     /// The history of one plugin, or of all, newest last.
@@ -121,7 +133,87 @@ impl Deployments {
     /// # Errors
     /// When the catalog cannot be read.
     pub fn history(&self, name: Option<&str>) -> Result<Vec<Entry>, Error> {
-        let _ = name;
-        Ok(Vec::new())
+        Ok(self.inner.catalog.history(name)?.into_iter().map(entry).collect())
     }
+
+    /// Waits until nothing happens any more: every projection has stopped or halted, and no rebuild is on
+    /// its way to be promoted.
+    pub async fn over(&self) {
+        let slots: Vec<Arc<Slot>> = self.inner.slots().values().cloned().collect();
+        for slot in slots {
+            slot.over().await;
+        }
+    }
+
+    /// Stops everything: projections commit what they have, rebuilds stop between two batches. Answers the
+    /// last status of each projection.
+    pub async fn shutdown(&self) -> Vec<Status> {
+        let slots: Vec<Arc<Slot>> = std::mem::take(&mut *self.inner.slots()).into_values().collect();
+        for slot in &slots {
+            slot.tell_to_stop().await;
+        }
+        let mut last = Vec::new();
+        for slot in slots {
+            last.extend(slot.stop().await);
+        }
+        last
+    }
+}
+
+impl Inner {
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of the plugin of this name, which is made if there is none.
+    fn slot(&self, name: &str) -> Result<Arc<Slot>, Error> {
+        let generations = Generations::of(&self.data, name)?;
+        let mut slots = self.slots();
+        let slot = slots.entry(name.to_owned()).or_insert_with(|| Arc::new(Slot::new(name, generations)));
+        Ok(Arc::clone(slot))
+    }
+
+    /// The place of a plugin that is there.
+    fn known(&self, name: &str) -> Result<Arc<Slot>, Error> {
+        let slot = self.slots().get(name).cloned();
+        slot.ok_or_else(|| Error::Unknown { name: name.to_owned() })
+    }
+
+    /// Whether live projections are so far behind that rebuilds should leave them the machine.
+    fn is_pressed(&self) -> bool {
+        let lag: u64 = self.slots().values().map(|slot| slot.view().status.borrow().lag).sum();
+        lag > self.config.rebuild.lag_max
+    }
+
+    /// Writes the history, and the log of the process.
+    fn record(&self, outcome: &Outcome, by: &str, reason: Option<&str>) -> Result<(), Error> {
+        let Outcome { name, digest, result, generation, .. } = outcome;
+        let short = digest.get(..12).unwrap_or(digest);
+        match reason {
+            Some(reason) => tracing::error!("{name}: {short} {result}: {reason}"),
+            None => tracing::info!("{name}: {short} {result}, generation {generation}"),
+        }
+        Ok(self.catalog.record(&catalog::Entry {
+            at: now(),
+            name: name.clone(),
+            digest: digest.clone(),
+            result: result.to_string(),
+            generation: *generation,
+            by: by.to_owned(),
+            reason: reason.map(str::to_owned),
+        })?)
+    }
+}
+
+fn entry(entry: catalog::Entry) -> Entry {
+    let catalog::Entry { at, name, digest, result, generation, by, reason } = entry;
+    let result = Done::parse(&result);
+    Entry { at, name, digest, result, generation, by, reason }
+}
+
+/// The time for the history, as RFC 3339.
+fn now() -> String {
+    jiff::Timestamp::try_from(SystemTime::now())
+        .and_then(|now| now.round(jiff::Unit::Millisecond))
+        .map_or_else(|_| String::new(), |now| now.to_string())
 }

@@ -1,6 +1,7 @@
 //! What is told about deployments, to people and programs: the JSON of the HTTP side and of `--json`.
 
 use crate::projection::Status;
+use crate::read_model::Diff;
 use serde::{Deserialize, Serialize};
 
 /// What became of a request.
@@ -48,6 +49,35 @@ pub enum Done {
     Rejected,
 }
 
+/// Every [`Done`], as it is written.
+const DONE: [(Done, &str); 12] = [
+    (Done::Unchanged, "unchanged"),
+    (Done::Started, "started"),
+    (Done::Swapped, "swapped"),
+    (Done::Rebuilding, "rebuilding"),
+    (Done::Previewing, "previewing"),
+    (Done::Promoted, "promoted"),
+    (Done::RolledBack, "rolled-back"),
+    (Done::Reset, "reset"),
+    (Done::Paused, "paused"),
+    (Done::Resumed, "resumed"),
+    (Done::Removed, "removed"),
+    (Done::Rejected, "rejected"),
+];
+
+impl Done {
+    /// What a text of the history stands for; what a newer Lantern wrote is nothing that was done here.
+    pub fn parse(text: &str) -> Self {
+        DONE.iter().find(|(_, name)| *name == text).map_or(Done::Unchanged, |(done, _)| *done)
+    }
+}
+
+impl std::fmt::Display for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(DONE.iter().find(|(done, _)| done == self).map_or("", |(_, name)| name))
+    }
+}
+
 /// A plugin, its read model, and what is being built beside it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plugin {
@@ -80,6 +110,8 @@ pub struct Rebuild {
     pub digest: String,
     /// How far it is.
     pub state: RebuildState,
+    /// Whether it waits for `promote` when it is ready.
+    pub preview: bool,
     /// Offsets behind it.
     pub done: u64,
     /// Offsets that the live generation has behind it.
@@ -91,7 +123,7 @@ pub struct Rebuild {
     /// Why it failed.
     pub error: Option<String>,
     /// What would change, once a preview is ready.
-    pub changes: Option<serde_json::Value>,
+    pub changes: Option<Diff>,
 }
 
 /// How far a rebuild is.

@@ -22,6 +22,20 @@ pub mod verify;
 pub mod worker;
 mod writer;
 
-pub use options::{BatchOptions, OnTruncated, Options};
+use crate::plugin::Plugin;
+use crate::read_model::Blueprint;
+
+pub use options::{BatchOptions, OnTruncated, Options, RebuildOptions};
 pub use status::{State, Status};
 pub use worker::{Projection, Worker};
+
+/// The read model that a plugin writes.
+pub(crate) fn blueprint(plugin: &Plugin) -> Blueprint {
+    let manifest = &plugin.manifest;
+    Blueprint {
+        plugin: manifest.name.clone(),
+        digest: plugin.digest.to_string(),
+        schema: manifest.schema.clone(),
+        state_version: manifest.state_version,
+    }
+}

@@ -24,9 +24,33 @@ impl Default for BatchOptions {
 }
 
 impl BatchOptions {
+    /// The size of the batches of a rebuild, for which nobody waits.
+    #[must_use]
+    pub fn for_rebuild(&self, rebuild: &RebuildOptions) -> Self {
+        BatchOptions { events_max: rebuild.events_max, bytes_max: self.bytes_max * 4, ..self.clone() }
+    }
+
     /// [`BatchOptions::wait_ms_max`] as a duration.
     pub fn wait_max(&self) -> Duration {
         Duration::from_millis(self.wait_ms_max)
+    }
+}
+
+/// `[rebuild]`: generations that are built beside the live ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RebuildOptions {
+    /// How many are built at once; others wait.
+    pub at_once_max: usize,
+    /// When live projections are more events behind than this in all, rebuilds slow down.
+    pub lag_max: u64,
+    /// The most events of a rebuild's transaction.
+    pub events_max: usize,
+}
+
+impl Default for RebuildOptions {
+    fn default() -> Self {
+        RebuildOptions { at_once_max: 1, lag_max: 10_000, events_max: 50_000 }
     }
 }
 

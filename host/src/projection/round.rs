@@ -43,13 +43,19 @@ impl Round {
     }
 
     /// Fetches, batches and submits until told to stop, or until everything of `run.target` is applied.
-    pub fn run(&mut self, run: &Run, client: &Client, consumer: &mut Consumer) -> Result<(), Left> {
+    pub fn run(&mut self, run: &mut Run, client: &Client, consumer: &mut Consumer) -> Result<(), Left> {
         loop {
             if run.is_stopping() {
                 self.applier.drain()?;
                 self.report(run, consumer);
                 return Ok(());
             }
+            if run.is_asked() {
+                self.applier.drain()?;
+                self.report(run, consumer);
+                return Err(Left::Asked);
+            }
+            run.end_trial_when_passed();
             let bad = self.fill(run, consumer)?;
             if !self.collector.is_empty() {
                 let spare = self.applier.spare();

@@ -14,7 +14,7 @@ pub enum State {
     CatchingUp,
     /// It has applied everything that it knows of.
     Live,
-    /// It waits for a sick dependency, and tries again by itself.
+    /// It waits: for a sick dependency, which it tries again by itself, or to be resumed.
     Paused,
     /// It stopped at an event or a fault that somebody has to look at.
     Halted,
@@ -35,6 +35,15 @@ impl fmt::Display for State {
     }
 }
 
+/// A plugin that did not stand its trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutBack {
+    /// Its digest.
+    pub digest: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// A moment of a projection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -46,6 +55,12 @@ pub struct Status {
     pub error: Option<String>,
     /// The digest of its plugin.
     pub digest: String,
+    /// Whether the plugin was swapped in lately, and is put back when it cannot apply its first events.
+    #[serde(default)]
+    pub on_trial: bool,
+    /// The plugin that was put back last.
+    #[serde(default)]
+    pub put_back: Option<PutBack>,
     /// Events that the log has and the read model has not, as far as the projection knows.
     pub lag: u64,
     /// Events applied since the process started.
@@ -64,11 +79,19 @@ impl Status {
             state: State::Starting,
             error: None,
             digest: digest.into(),
+            on_trial: false,
+            put_back: None,
             lag: 0,
             events: 0,
             batches: 0,
             checkpoint: BTreeMap::new(),
         }
+    }
+
+    /// Shows that it was paused by somebody, who has to resume it.
+    pub fn pause_by_request(&mut self, name: &str) {
+        self.state = State::Paused;
+        self.error = Some(format!("paused on request; `lantern resume {name}` goes on"));
     }
 
     /// Whether nothing more will happen without somebody doing something.

@@ -4,6 +4,7 @@ mod shop;
 
 use super::build;
 use super::{Context, output};
+use crate::deployment::Deployments;
 use crate::host::{Host, Place};
 use crate::log::{self, Client, Producer};
 use crate::read_model::{Cell, Reader, ReaderLimits};
@@ -73,11 +74,9 @@ impl Demo {
     }
 
     async fn stream(&self, context: &Context, plugin: &Path) -> anyhow::Result<ExitCode> {
-        let mut host = Host::start(context.config.clone(), "lantern demo").await?;
+        let host = Host::start(&context.config, "lantern demo", false).await?;
         let options = host.log().options().clone();
         let before = prepare(&options)?;
-        let loaded = host.load(plugin)?;
-        let name = loaded.name.clone();
         if !context.quiet {
             let place = if *host.log().place() == Place::Here { "the embedded broker" } else { "Kafka" };
             output::remark(&format!(
@@ -86,7 +85,9 @@ impl Demo {
                 host.log().address()
             ));
         }
-        host.run(loaded, false)?;
+        let deployments = host.deployments();
+        deployments.resume(&[]).await?;
+        let name = deployments.file(plugin).await?.name;
         let started = Instant::now();
         let sent = Arc::new(AtomicU64::new(0));
         let run = if before == 0 { String::new() } else { format!("{before}-") };
@@ -95,7 +96,7 @@ impl Demo {
             let sent = Arc::clone(&sent);
             tokio::task::spawn_blocking(move || produce(&options, shop, &sent))
         };
-        let Some(expected) = self.follow(context, &host, &sent, producing).await? else {
+        let Some(expected) = self.follow(context, deployments, &name, &sent, producing).await? else {
             host.shutdown().await?;
             return Ok(ExitCode::SUCCESS);
         };
@@ -116,7 +117,8 @@ impl Demo {
     async fn follow(
         &self,
         context: &Context,
-        host: &Host,
+        deployments: &Deployments,
+        name: &str,
         sent: &AtomicU64,
         mut producing: JoinHandle<anyhow::Result<Sent>>,
     ) -> anyhow::Result<Option<Expected>> {
@@ -132,7 +134,8 @@ impl Demo {
                 }
                 _ = draw.tick() => {}
             }
-            let status = host.statuses().pop().context("the projection is gone")?;
+            let mut statuses = deployments.statuses().into_iter();
+            let status = statuses.find(|status| status.name == name).context("the projection is gone")?;
             if status.is_over() {
                 bail!("the projection halted: {}", status.error.unwrap_or_default());
             }

@@ -1,6 +1,7 @@
-//! What other processes can read of a projection's status: a small file, replaced whole.
+//! What other processes can read of a projection or a rebuild: a small file, replaced whole.
 
-use crate::projection::Status;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,13 @@ use tokio::sync::watch;
 /// The least time between two versions of the file.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// Writes every change of a status to a file, until its projection is over.
-pub async fn follow(mut status: watch::Receiver<Status>, path: PathBuf) {
+/// Writes every change of a status to a file, until nobody changes it any more. One that is the last is
+/// written at once.
+pub async fn follow<S: Serialize + Clone>(
+    mut status: watch::Receiver<S>,
+    path: PathBuf,
+    is_last: impl Fn(&S) -> bool,
+) {
     loop {
         let now = status.borrow_and_update().clone();
         if let Err(error) = write(&path, &now) {
@@ -21,13 +27,14 @@ pub async fn follow(mut status: watch::Receiver<Status>, path: PathBuf) {
         if status.changed().await.is_err() {
             return;
         }
-        if !status.borrow().is_over() {
+        let is_last = is_last(&status.borrow());
+        if !is_last {
             tokio::time::sleep(EVERY).await;
         }
     }
 }
 
-fn write(path: &Path, status: &Status) -> std::io::Result<()> {
+fn write(path: &Path, status: &impl Serialize) -> std::io::Result<()> {
     let bytes = serde_json::to_vec_pretty(status)?;
     match replace(path, &bytes) {
         // A full disk has no room beside the file, and its status is what people look at now.
@@ -54,6 +61,6 @@ fn overwrite(path: &Path, mut bytes: Vec<u8>) -> std::io::Result<()> {
 }
 
 /// What was written last, if anything was.
-pub fn read(path: &Path) -> Option<Status> {
+pub fn read<S: DeserializeOwned>(path: &Path) -> Option<S> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }

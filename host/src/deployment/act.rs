@@ -1,0 +1,349 @@
+//! What people ask of a plugin that is there.
+
+use super::deploy::micros;
+use super::rebuild::Rebuilder;
+use super::report::{Done, Outcome, RebuildState};
+use super::slot::{Building, Slot, State};
+use super::{Action, Deployments, Error};
+use crate::catalog::{self, Wanted};
+use crate::plugin::Plugin;
+use crate::projection::{self, Status};
+use crate::read_model::{self, Durability};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+impl Deployments {
+    /// Does something with a plugin that is there. `by` is who asks, for the history.
+    ///
+    /// # Errors
+    /// When there is no such plugin, or it cannot be done as things are.
+    pub async fn act(&self, name: &str, action: Action, by: &str) -> Result<Outcome, Error> {
+        let slot = self.inner.known(name)?;
+        let mut state = slot.state.lock().await;
+        let done = match action {
+            Action::Rollback => self.rollback(&slot, &mut state).await,
+            Action::Promote => self.promote_preview(&slot, &mut state).await,
+            Action::Rebuild => self.rebuild(&slot, &mut state).await,
+            Action::Reset => self.reset(&slot, &mut state).await,
+            Action::Pause => self.pause(&slot, &mut state).await,
+            Action::Resume => self.resume_one(&slot, &mut state).await,
+            Action::Remove { purge } => self.remove(&slot, &mut state, purge).await,
+        };
+        let (result, pause) = done?;
+        let outcome = Outcome {
+            name: name.to_owned(),
+            digest: state.plugin.as_ref().map(|plugin| plugin.digest.to_string()).unwrap_or_default(),
+            result,
+            generation: match (&state.rebuild, result) {
+                (Some(building), Done::Rebuilding) => building.generation,
+                _ => state.generations.live().unwrap_or(0),
+            },
+            pause_us: pause.map(micros),
+        };
+        if result != Done::Unchanged {
+            self.inner.record(&outcome, by, None)?;
+        }
+        if matches!(action, Action::Remove { purge: true }) {
+            self.inner.slots().remove(name);
+        }
+        Ok(outcome)
+    }
+
+    /// A plugin's file was taken out of the plugins folder: its projection stops, its read model stays.
+    ///
+    /// # Errors
+    /// When the catalog cannot be written.
+    pub async fn file_removed(&self, path: &Path) -> Result<(), Error> {
+        let origin = path.display().to_string();
+        let Some((_, name)) = self.inner.catalog.file(&origin)? else { return Ok(()) };
+        self.inner.catalog.set_file(&origin, None)?;
+        let others = self.inner.catalog.files()?;
+        if others.iter().any(|(other, named)| *named == name && Path::new(other).exists()) {
+            return Ok(());
+        }
+        match self.act(&name, Action::Remove { purge: false }, &format!("{origin} was removed")).await {
+            Ok(_) | Err(Error::Unknown { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn catalogued(&self, slot: &Slot) -> Result<catalog::Plugin, Error> {
+        let known = self.inner.catalog.plugin(&slot.name)?;
+        known.ok_or_else(|| Error::Unknown { name: slot.name.clone() })
+    }
+
+    fn not_now<T>(reason: String) -> Result<T, Error> {
+        Err(Error::NotNow { reason })
+    }
+
+    /// Makes a generation live, and has its plugin write it from the next batch on. Answers how long no event
+    /// was applied. The generation is finished first, where a rebuild is still at it. The live projection is held meanwhile, and goes on where it was when this fails.
+    async fn go_live(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        plugin: &Arc<Plugin>,
+        generation: u32,
+        rebuilder: Option<&Rebuilder>,
+    ) -> Result<Option<Duration>, Error> {
+        let known = self.catalogued(slot)?;
+        let live = state.generations.live().unwrap_or(0);
+        let since = Instant::now();
+        let is_held = match &state.worker {
+            Some(worker) => worker.hold().await.is_ok(),
+            None => false,
+        };
+        let finished = match rebuilder {
+            Some(rebuilder) => rebuilder.finish().await,
+            None => Ok(()),
+        };
+        let prepared = match finished {
+            Ok(()) => state.generations.set_live(generation).map_err(|error| error.to_string()),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = prepared {
+            if let Some(worker) = state.worker.as_ref().filter(|_| is_held) {
+                worker.release();
+            }
+            return Self::not_now(format!("{reason}. Generation {live} of {} stays live", slot.name));
+        }
+        self.inner.catalog.put(&catalog::Plugin {
+            digest: plugin.digest.to_string(),
+            fallback: None,
+            previous: Some((known.digest.clone(), live)),
+            ..known.clone()
+        })?;
+        let path = state.generations.path(generation);
+        let switched = match state.worker.as_ref().filter(|_| is_held) {
+            Some(worker) => worker.switch(Arc::clone(plugin), path, false).await.is_ok(),
+            None => false,
+        };
+        state.plugin = Some(Arc::clone(plugin));
+        if switched {
+            self.show(slot, state)?;
+        } else if known.wanted == Wanted::Running {
+            self.end_worker(state).await;
+            self.run(slot, state, plugin, None)?;
+        } else {
+            self.show_paused(slot, state)?;
+        }
+        Ok(switched.then(|| since.elapsed()))
+    }
+
+    /// Waits until a rebuild is where the live generation is, then promotes it, or compares for a preview.
+    pub(super) async fn promote_when_ready(
+        self,
+        slot: Arc<Slot>,
+        mut status: watch::Receiver<super::report::Rebuild>,
+        preview: bool,
+    ) {
+        let is_settled = |state: RebuildState| matches!(state, RebuildState::Ready | RebuildState::Failed);
+        let Ok(ended) = status.wait_for(|rebuild| is_settled(rebuild.state)).await.map(|now| now.clone()) else {
+            return;
+        };
+        let mut state = slot.state.lock().await;
+        let Some(building) = &state.rebuild else { return };
+        if building.generation != ended.generation {
+            return;
+        }
+        let outcome = |result| Outcome {
+            name: slot.name.clone(),
+            digest: ended.digest.clone(),
+            result,
+            generation: ended.generation,
+            pause_us: None,
+        };
+        let recorded = if ended.state == RebuildState::Failed {
+            self.inner.record(&outcome(Done::Rejected), "its rebuild", ended.error.as_deref())
+        } else if preview {
+            building.rebuilder.compare().await.map(drop).map_err(|reason| Error::NotNow { reason })
+        } else {
+            match self.promote(&slot, &mut state).await {
+                Ok(pause) => {
+                    let pause_us = pause.map(micros);
+                    self.inner.record(&Outcome { pause_us, ..outcome(Done::Promoted) }, "its rebuild", None)
+                }
+                Err(error) => {
+                    self.inner.record(&outcome(Done::Rejected), "its rebuild", Some(&error.to_string()))
+                }
+            }
+        };
+        if let Err(error) = recorded {
+            tracing::error!("{}: {error}", slot.name);
+        }
+    }
+
+    /// Makes the generation live that is ready.
+    async fn promote(&self, slot: &Arc<Slot>, state: &mut State) -> Result<Option<Duration>, Error> {
+        let Some(building) = state.rebuild.take() else {
+            return Self::not_now(format!("nothing is built beside {}", slot.name));
+        };
+        let Building { rebuilder, generation, .. } = &building;
+        let plugin = Arc::clone(&rebuilder.plugin);
+        let promoted = self.go_live(slot, state, &plugin, *generation, Some(rebuilder)).await;
+        if promoted.is_err() {
+            state.rebuild = Some(building);
+            return promoted;
+        }
+        self.inner.catalog.set_build(&slot.name, None)?;
+        let kept = [*generation, slot.view().previous.map_or(0, |previous| previous.generation)];
+        let _ = tokio::task::spawn_blocking(move || building.rebuilder.stop()).await;
+        self.forget_rebuild(slot, state).await;
+        state.generations.keep(&kept)?;
+        promoted
+    }
+
+    async fn promote_preview(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+    ) -> Result<(Done, Option<Duration>), Error> {
+        let Some(building) = &state.rebuild else {
+            return Self::not_now(format!(
+                "nothing is built beside {0}; `lantern deploy --preview` or `lantern rebuild {0}` builds",
+                slot.name
+            ));
+        };
+        let rebuild = building.rebuilder.status.borrow().clone();
+        match rebuild.state {
+            RebuildState::Ready => Ok((Done::Promoted, self.promote(slot, state).await?)),
+            RebuildState::Failed => Self::not_now(format!(
+                "generation {} of {} cannot be finished: {}",
+                rebuild.generation,
+                slot.name,
+                rebuild.error.unwrap_or_default()
+            )),
+            _ => Self::not_now(format!(
+                "generation {} of {} is still being built ({} of {} offsets); promote it when it is ready",
+                rebuild.generation, slot.name, rebuild.done, rebuild.total
+            )),
+        }
+    }
+
+    async fn rollback(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+    ) -> Result<(Done, Option<Duration>), Error> {
+        let Some((digest, generation)) = self.catalogued(slot)?.previous else {
+            return Self::not_now(format!("{} has nothing to go back to: it was deployed once", slot.name));
+        };
+        if !state.generations.path(generation).exists() {
+            return Self::not_now(format!(
+                "generation {generation} of {} is no longer there; deploy the earlier plugin to rebuild it",
+                slot.name
+            ));
+        }
+        self.discard_rebuild(slot, state).await?;
+        let plugin = self.blocking(move |inner| inner.load_kept(&digest)).await?;
+        let pause = self.go_live(slot, state, &plugin, generation, None).await?;
+        Ok((Done::RolledBack, pause))
+    }
+
+    async fn rebuild(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
+        let plugin = self.live_plugin(slot, state).await?;
+        self.begin_rebuild(slot, state, &plugin, false).await?;
+        Ok((Done::Rebuilding, None))
+    }
+
+    async fn reset(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
+        let plugin = self.live_plugin(slot, state).await?;
+        self.discard_rebuild(slot, state).await?;
+        let generation = state.generations.next();
+        let path = state.generations.path(generation);
+        // It is there, with its tables, before anybody can look for it.
+        let blueprint = projection::blueprint(&plugin);
+        self.blocking(move |_| Ok(read_model::Writer::open(&path, &blueprint, Durability::Normal).map(drop)?))
+            .await?;
+        let pause = self.go_live(slot, state, &plugin, generation, None).await?;
+        let kept = [generation, slot.view().previous.map_or(0, |previous| previous.generation)];
+        state.generations.keep(&kept)?;
+        Ok((Done::Reset, pause))
+    }
+
+    /// The plugin that writes the live generation, also when it does not run.
+    async fn live_plugin(&self, slot: &Slot, state: &State) -> Result<Arc<Plugin>, Error> {
+        if let Some(plugin) = &state.plugin {
+            return Ok(Arc::clone(plugin));
+        }
+        let digest = self.catalogued(slot)?.digest;
+        self.blocking(move |inner| inner.load_kept(&digest)).await
+    }
+
+    async fn pause(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
+        let known = self.catalogued(slot)?;
+        if known.wanted == Wanted::Paused {
+            return Ok((Done::Unchanged, None));
+        }
+        if known.wanted == Wanted::Removed {
+            return Self::not_now(format!("{} was removed: it does not run", slot.name));
+        }
+        self.end_worker(state).await;
+        self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Paused, ..known })?;
+        self.show_paused(slot, state)?;
+        Ok((Done::Paused, None))
+    }
+
+    /// Shows a projection that is paused, to this process and to others.
+    pub(super) fn show_paused(&self, slot: &Slot, state: &mut State) -> Result<(), Error> {
+        let mut status = slot.view().status.borrow().clone();
+        status.pause_by_request(&slot.name);
+        if let Some(plugin) = &state.plugin {
+            status.digest = plugin.digest.to_string();
+        }
+        self.show_still(slot, state, status)
+    }
+
+    /// Shows a projection that does not run.
+    fn show_still(&self, slot: &Slot, state: &mut State, status: Status) -> Result<(), Error> {
+        let still = watch::channel(status).1;
+        let path = self.inner.data.status(&slot.name);
+        state.persisting.push(tokio::spawn(super::persisted::follow(still.clone(), path, |_| true)));
+        slot.change_view(|view| view.status = still);
+        self.show(slot, state)
+    }
+
+    async fn resume_one(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+    ) -> Result<(Done, Option<Duration>), Error> {
+        let known = self.catalogued(slot)?;
+        let is_over = state.worker.as_ref().is_none_or(|worker| worker.status.borrow().is_over());
+        if known.wanted == Wanted::Running && !is_over {
+            return Ok((Done::Unchanged, None));
+        }
+        let plugin = self.live_plugin(slot, state).await?;
+        self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Running, ..known })?;
+        self.end_worker(state).await;
+        self.run(slot, state, &plugin, None)?;
+        Ok((Done::Resumed, None))
+    }
+
+    async fn remove(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        purge: bool,
+    ) -> Result<(Done, Option<Duration>), Error> {
+        let known = self.catalogued(slot)?;
+        self.discard_rebuild(slot, state).await?;
+        self.end_worker(state).await;
+        self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Removed, ..known })?;
+        let mut status = slot.view().status.borrow().clone();
+        status.state = projection::State::Stopped;
+        self.show_still(slot, state, status)?;
+        if purge {
+            // A file that was taken up and is still there must not bring it back at the next start.
+            self.inner.catalog.forget(&slot.name)?;
+            state.generations.purge()?;
+            for writer in state.persisting.drain(..) {
+                let _ = writer.await;
+            }
+            let _ = std::fs::remove_file(self.inner.data.status(&slot.name));
+        }
+        Ok((Done::Removed, None))
+    }
+}

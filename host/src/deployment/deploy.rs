@@ -1,0 +1,369 @@
+//! A new artifact: it is started, swapped in, or its read model is built beside the live one.
+
+use super::rebuild::{Order, Rebuilder};
+use super::report::{Done, Outcome, Previous, Rebuild, RebuildState};
+use super::slot::{Building, Slot, State};
+use super::{Artifact, Deployments, Error, Inner, persisted};
+use crate::catalog::{self, Build, Wanted};
+use crate::plugin::{self, Digest, Plugin};
+use crate::projection::replay::{Plugins, Setup};
+use crate::projection::{self, Projection, Status, Worker};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+impl Deployments {
+    /// Deploys an artifact: starts it, swaps it in, or rebuilds its read model beside the live one. With
+    /// `preview` the read model is always built beside, and waits for [`Action::Promote`](super::Action). `expected`
+    /// is the name that its manifest must have, where the caller knows it.
+    ///
+    /// # Errors
+    /// When it is rejected, with the reason.
+    pub async fn deploy(
+        &self,
+        artifact: Artifact,
+        expected: Option<&str>,
+        preview: bool,
+    ) -> Result<Outcome, Error> {
+        let by = artifact.origin.clone();
+        let digest = Digest::of(&artifact.bytes).to_string();
+        let rejected = |name: &str, generation| Outcome {
+            name: name.to_owned(),
+            digest: digest.clone(),
+            result: Done::Rejected,
+            generation,
+            pause_us: None,
+        };
+        let plugin = match self.blocking(move |inner| inner.load(&artifact)).await {
+            Ok(plugin) => plugin,
+            Err(error) => {
+                self.inner.record(&rejected(expected.unwrap_or_default(), 0), &by, Some(&error.to_string()))?;
+                return Err(error);
+            }
+        };
+        if let Some(expected) = expected.filter(|expected| *expected != plugin.name) {
+            let reason = format!(
+                "{by}: the plugin calls itself {:?}, not {expected:?}: deploy it under its own name",
+                plugin.name
+            );
+            self.inner.record(&rejected(expected, 0), &by, Some(&reason))?;
+            return Err(Error::Rejected { reason });
+        }
+        let slot = self.inner.slot(&plugin.name)?;
+        let mut state = slot.state.lock().await;
+        let deployed = self.deploy_into(&slot, &mut state, &plugin, preview).await;
+        match &deployed {
+            Ok(Outcome { result: Done::Unchanged, .. }) => {}
+            Ok(outcome) => self.inner.record(outcome, &by, None)?,
+            Err(error) => {
+                let generation = state.generations.live().unwrap_or(0);
+                self.inner.record(&rejected(&plugin.name, generation), &by, Some(&error.to_string()))?;
+            }
+        }
+        deployed
+    }
+
+    /// A plugin's file is there, or is another than before: deploys it, unless this very content was taken
+    /// up from this path already (somebody may have rolled it back since).
+    ///
+    /// # Errors
+    /// As [`Deployments::deploy`].
+    pub async fn file(&self, path: &Path) -> Result<Outcome, Error> {
+        let origin = path.display().to_string();
+        let read = path.to_owned();
+        let bytes = self.blocking(move |_| Ok(plugin::read(&read)?)).await?;
+        let digest = Digest::of(&bytes).to_string();
+        let catalog = &self.inner.catalog;
+        if let Some((taken, name)) = catalog.file(&origin)?
+            && taken == digest
+            && let Ok(slot) = self.inner.known(&name)
+        {
+            let generation = slot.view().generation;
+            return Ok(Outcome { name, digest, result: Done::Unchanged, generation, pause_us: None });
+        }
+        let outcome = self.deploy(Artifact { bytes, origin: origin.clone() }, None, false).await?;
+        catalog.set_file(&origin, Some((&digest, &outcome.name)))?;
+        Ok(outcome)
+    }
+
+    /// Runs what takes its time on a thread for such things.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || run(&inner)).await.unwrap_or(Err(Error::Stopping))
+    }
+
+    async fn deploy_into(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        plugin: &Arc<Plugin>,
+        preview: bool,
+    ) -> Result<Outcome, Error> {
+        self.refuse_twins(slot, plugin)?;
+        let outcome = |result, generation| Outcome {
+            name: plugin.name.clone(),
+            digest: plugin.digest.to_string(),
+            result,
+            generation,
+            pause_us: None,
+        };
+        let Some(live) = state.generations.live() else {
+            self.start_first(slot, state, plugin)?;
+            return Ok(outcome(Done::Started, 1));
+        };
+        let is_over = state.worker.as_ref().is_none_or(|worker| worker.status.borrow().is_over());
+        let is_same = state.plugin.as_ref().is_some_and(|known| known.digest == plugin.digest);
+        if let Some(building) = &state.rebuild
+            && building.rebuilder.plugin.digest == plugin.digest
+            && building.preview == preview
+            && building.rebuilder.status.borrow().state != RebuildState::Failed
+        {
+            let result = if preview { Done::Previewing } else { Done::Rebuilding };
+            return Ok(Outcome { result: Done::Unchanged, ..outcome(result, building.generation) });
+        }
+        let fits = projection::blueprint(plugin).is_of(&state.generations.path(live))?;
+        if fits && !preview {
+            if is_same && !is_over {
+                return Ok(outcome(Done::Unchanged, live));
+            }
+            self.discard_rebuild(slot, state).await?;
+            let pause = self.swap(slot, state, plugin, live).await?;
+            let result = if is_same { Done::Started } else { Done::Swapped };
+            return Ok(Outcome { pause_us: pause.map(micros), ..outcome(result, live) });
+        }
+        let generation = self.begin_rebuild(slot, state, plugin, preview).await?;
+        Ok(outcome(if preview { Done::Previewing } else { Done::Rebuilding }, generation))
+    }
+
+    /// Refuses a second file with a plugin of the same name, which would write the same read model.
+    fn refuse_twins(&self, slot: &Slot, plugin: &Plugin) -> Result<(), Error> {
+        let is_running = slot.view().generation > 0;
+        let origin = Path::new(&plugin.origin);
+        if !is_running || !origin.exists() {
+            return Ok(());
+        }
+        for (other, name) in self.inner.catalog.files()? {
+            let is_other = name == plugin.name && other != plugin.origin && Path::new(&other).exists();
+            // The same content twice is no contradiction.
+            let taken = self.inner.catalog.file(&other)?.map(|(digest, _)| digest);
+            if is_other && taken != Some(plugin.digest.to_string()) {
+                return Err(Error::Twice { origin: plugin.origin.clone(), name, other });
+            }
+        }
+        Ok(())
+    }
+
+    fn start_first(&self, slot: &Arc<Slot>, state: &mut State, plugin: &Arc<Plugin>) -> Result<(), Error> {
+        let generation = 1;
+        state.generations.set_live(generation)?;
+        self.inner.catalog.put(&catalog::Plugin {
+            name: plugin.name.clone(),
+            digest: plugin.digest.to_string(),
+            fallback: None,
+            previous: None,
+            wanted: Wanted::Running,
+        })?;
+        self.run(slot, state, plugin, None)
+    }
+
+    /// Has the live generation be written by this plugin from the next batch on.
+    async fn swap(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        plugin: &Arc<Plugin>,
+        live: u32,
+    ) -> Result<Option<Duration>, Error> {
+        let path = state.generations.path(live);
+        let known = self.inner.catalog.plugin(&slot.name)?;
+        let is_paused = known.as_ref().is_some_and(|known| known.wanted == Wanted::Paused);
+        let mut pause = None;
+        let mut on_trial = false;
+        if let Some(worker) = &state.worker {
+            match worker.switch(Arc::clone(plugin), path, true).await {
+                Ok(Ok(took)) => (pause, on_trial) = (Some(took), true),
+                Ok(Err(reason)) => {
+                    return Err(Error::Rejected {
+                        reason: format!("the plugin does not start, and the one before runs on: {reason}"),
+                    });
+                }
+                // It had halted: there is nothing to go back to.
+                Err(projection::IsOver) => {}
+            }
+        }
+        let digest = plugin.digest.to_string();
+        let before = known.as_ref().map(|known| known.digest.clone()).filter(|before| *before != digest);
+        let stored = known.and_then(|known| known.previous);
+        self.inner.catalog.put(&catalog::Plugin {
+            name: slot.name.clone(),
+            digest,
+            fallback: before.clone().filter(|_| on_trial),
+            previous: before.map(|before| (before, live)).or(stored),
+            wanted: if is_paused { Wanted::Paused } else { Wanted::Running },
+        })?;
+        if pause.is_some() {
+            state.plugin = Some(Arc::clone(plugin));
+            self.show(slot, state)?;
+        } else if is_paused {
+            state.plugin = Some(Arc::clone(plugin));
+            self.show_paused(slot, state)?;
+        } else {
+            self.end_worker(state).await;
+            self.run(slot, state, plugin, None)?;
+        }
+        Ok(pause)
+    }
+
+    /// Starts the projection of the live generation.
+    pub(super) fn run(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        plugin: &Arc<Plugin>,
+        fallback: Option<Arc<Plugin>>,
+    ) -> Result<(), Error> {
+        let inner = &self.inner;
+        let name = &plugin.name;
+        let live = state.generations.live().unwrap_or(1);
+        let worker = Worker::spawn(Projection {
+            plugin: Arc::clone(plugin),
+            fallback,
+            read_model: state.generations.path(live),
+            options: inner.config.projections.get(name).cloned().unwrap_or_default(),
+            batch: inner.config.batch.clone(),
+            limits: inner.config.limits.clone(),
+            log: inner.log.clone(),
+            engine: inner.engine.clone(),
+            once: inner.once,
+        })
+        .map_err(|source| Error::Thread { name: name.clone(), source })?;
+        let status = worker.status.clone();
+        let path = inner.data.status(name);
+        state.persisting.push(tokio::spawn(persisted::follow(status.clone(), path, Status::is_over)));
+        tokio::spawn(self.clone().watch_trial(Arc::clone(slot), status.clone()));
+        state.plugin = Some(Arc::clone(plugin));
+        state.worker = Some(worker);
+        slot.change_view(|view| view.status = status);
+        self.show(slot, state)
+    }
+
+    /// Stops the projection and waits for that.
+    pub(super) async fn end_worker(&self, state: &mut State) {
+        let Some(worker) = state.worker.take() else { return };
+        worker.stop();
+        // A panic of the thread is reported by `join`.
+        let _ = tokio::task::spawn_blocking(move || worker.join()).await;
+        for writer in state.persisting.drain(..) {
+            // Ends with the projection, after its last status.
+            let _ = writer.await;
+        }
+    }
+
+    /// Begins to fill a new generation; another that was on its way is given up.
+    pub(super) async fn begin_rebuild(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        plugin: &Arc<Plugin>,
+        preview: bool,
+    ) -> Result<u32, Error> {
+        self.discard_rebuild(slot, state).await?;
+        let generation = state.generations.next();
+        let build = Build { generation, digest: plugin.digest.to_string(), preview };
+        self.inner.catalog.set_build(&slot.name, Some(&build))?;
+        self.spawn_rebuild(slot, state, plugin, &build)?;
+        Ok(generation)
+    }
+
+    /// Starts the thread of a rebuild and the task that promotes it.
+    pub(super) fn spawn_rebuild(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        plugin: &Arc<Plugin>,
+        build: &Build,
+    ) -> Result<(), Error> {
+        let inner = &self.inner;
+        let Build { generation, preview, .. } = *build;
+        let weak = Arc::downgrade(inner);
+        let order = Order {
+            generation,
+            preview,
+            path: state.generations.path(generation),
+            live: state.generations.path(state.generations.live().unwrap_or(1)),
+            plugin: Arc::clone(plugin),
+            setup: Setup {
+                plugins: Plugins::One(Arc::clone(plugin)),
+                options: inner.config.projections.get(&slot.name).cloned().unwrap_or_default(),
+                batch: inner.config.batch.for_rebuild(&inner.config.rebuild),
+                limits: inner.config.limits.clone(),
+                log: inner.log.clone(),
+                engine: inner.engine.clone(),
+            },
+            is_pressed: Box::new(move || weak.upgrade().is_some_and(|inner| inner.is_pressed())),
+        };
+        let (permit, turn) = oneshot::channel();
+        let rebuilder = Rebuilder::spawn(order, turn)
+            .map_err(|source| Error::Thread { name: slot.name.clone(), source })?;
+        let status = rebuilder.status.clone();
+        let path = inner.data.rebuild_status(&slot.name);
+        let is_last = |rebuild: &Rebuild| rebuild.state == RebuildState::Failed;
+        state.persisting_rebuild = Some(tokio::spawn(persisted::follow(status.clone(), path, is_last)));
+        slot.change_view(|view| view.rebuild = Some(status.clone()));
+        let this = self.clone();
+        let own = Arc::clone(slot);
+        let promoter = tokio::spawn(async move {
+            // Closed only when the host is gone.
+            let Ok(turn) = Arc::clone(&this.inner.rebuilds).acquire_owned().await else { return };
+            let _ = permit.send(turn);
+            this.promote_when_ready(own, status, preview).await;
+        });
+        state.rebuild = Some(Building { rebuilder, generation, preview, promoter });
+        Ok(())
+    }
+
+    /// Gives up what is built beside the live generation, and deletes it.
+    pub(super) async fn discard_rebuild(&self, slot: &Slot, state: &mut State) -> Result<(), Error> {
+        let Some(Building { rebuilder, generation, promoter, .. }) = state.rebuild.take() else {
+            return Ok(());
+        };
+        promoter.abort();
+        // A rebuild that waits for its turn never gets it, once the task that would give it is gone.
+        let _ = promoter.await;
+        let _ = tokio::task::spawn_blocking(move || rebuilder.stop()).await;
+        self.inner.catalog.set_build(&slot.name, None)?;
+        self.forget_rebuild(slot, state).await;
+        state.generations.delete(generation)?;
+        Ok(())
+    }
+
+    /// Shows that nothing is built beside the live generation any more.
+    pub(super) async fn forget_rebuild(&self, slot: &Slot, state: &mut State) {
+        slot.change_view(|view| view.rebuild = None);
+        if let Some(writer) = state.persisting_rebuild.take() {
+            writer.abort();
+            let _ = writer.await;
+        }
+        // It may never have been written.
+        let _ = std::fs::remove_file(self.inner.data.rebuild_status(&slot.name));
+    }
+
+    /// Shows which generation is live, and what a rollback goes back to.
+    pub(super) fn show(&self, slot: &Slot, state: &State) -> Result<(), Error> {
+        let known = self.inner.catalog.plugin(&slot.name)?;
+        let previous = known.and_then(|known| known.previous);
+        slot.change_view(|view| {
+            view.generation = state.generations.live().unwrap_or(0);
+            view.previous = previous.map(|(digest, generation)| Previous { digest, generation });
+        });
+        Ok(())
+    }
+}
+
+pub(super) fn micros(pause: Duration) -> u64 {
+    u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,164 @@
+//! After a start: takes up what the catalog, the links and the files say. The link is right about what is
+//! live, whatever moment the process was killed at.
+
+use super::report::{Done, Outcome};
+use super::slot::{Slot, State};
+use super::{Deployments, Error};
+use crate::catalog::{self, Build, Wanted};
+use crate::projection::Status;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+impl Deployments {
+    /// Runs what ran before, then what these files hold, as [`Deployments::file`] does. What came from a file
+    /// that is not among them stays stopped. Answers the files that were refused, and why.
+    ///
+    /// # Errors
+    /// When the catalog cannot be used.
+    pub async fn resume(&self, files: &[PathBuf]) -> Result<Vec<(PathBuf, Error)>, Error> {
+        let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+        let sources = self.inner.catalog.files()?;
+        for known in self.inner.catalog.plugins()? {
+            let mut from = sources.iter().filter(|(_, name)| *name == known.name).peekable();
+            let is_gone = from.peek().is_some() && !from.any(|(path, _)| paths.contains(path));
+            let slot = self.inner.slot(&known.name)?;
+            let mut state = slot.state.lock().await;
+            if let Err(error) = self.resume_plugin(&slot, &mut state, known, is_gone).await {
+                tracing::error!("{}: not running: {error}", slot.name);
+            }
+        }
+        let mut tasks = JoinSet::new();
+        let at_once = Arc::new(tokio::sync::Semaphore::new(
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        ));
+        for path in files.iter().cloned() {
+            let (this, at_once) = (self.clone(), Arc::clone(&at_once));
+            tasks.spawn(async move {
+                let _turn = at_once.acquire_owned().await;
+                let taken = this.file(&path).await;
+                (path, taken)
+            });
+        }
+        let mut refused = Vec::new();
+        while let Some(task) = tasks.join_next().await {
+            if let Ok((path, Err(error))) = task {
+                refused.push((path, error));
+            }
+        }
+        refused.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(refused)
+    }
+
+    async fn resume_plugin(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        mut known: catalog::Plugin,
+        is_gone: bool,
+    ) -> Result<(), Error> {
+        let Some(live) = state.generations.live() else {
+            // Its read model was moved away: its file, if it has one, builds it anew.
+            return Ok(self.inner.catalog.forget(&slot.name)?);
+        };
+        let mut build = self.inner.catalog.build(&slot.name)?;
+        if let Some(Build { generation, digest, .. }) = &build
+            && *generation == live
+        {
+            // Killed between the link and the catalog: it was promoted.
+            let before = known.previous.clone().map(|(_, generation)| generation);
+            let earlier = state.generations.all().into_iter().rfind(|other| *other < live).or(before);
+            if known.digest != *digest {
+                known.previous = earlier.map(|generation| (known.digest.clone(), generation));
+                known.digest.clone_from(digest);
+            }
+            known.fallback = None;
+            self.inner.catalog.put(&known)?;
+            self.inner.catalog.set_build(&slot.name, None)?;
+            build = None;
+        }
+        let previous = known.previous.as_ref().map_or(0, |(_, generation)| *generation);
+        let building = build.as_ref().map_or(0, |build| build.generation);
+        state.generations.keep(&[live, previous, building])?;
+        if is_gone {
+            known.wanted = Wanted::Removed;
+            self.inner.catalog.put(&known)?;
+            self.inner.catalog.forget_files(&slot.name)?;
+        }
+        let still = watch::channel(Status::starting(&slot.name, &known.digest)).1;
+        slot.change_view(|view| view.status = still);
+        match known.wanted {
+            Wanted::Removed => return self.show_removed(slot, state, &known.digest),
+            Wanted::Paused => self.show_paused(slot, state)?,
+            Wanted::Running => {
+                let digest = known.digest.clone();
+                let plugin = self.blocking(move |inner| inner.load_kept(&digest)).await?;
+                let fallback = match known.fallback.clone() {
+                    Some(digest) => self.blocking(move |inner| inner.load_kept(&digest)).await.ok(),
+                    None => None,
+                };
+                self.run(slot, state, &plugin, fallback)?;
+            }
+        }
+        if let Some(build) = build {
+            let digest = build.digest.clone();
+            let plugin = self.blocking(move |inner| inner.load_kept(&digest)).await?;
+            self.spawn_rebuild(slot, state, &plugin, &build)?;
+        }
+        Ok(())
+    }
+
+    fn show_removed(&self, slot: &Slot, state: &State, digest: &str) -> Result<(), Error> {
+        let status = Status { state: crate::projection::State::Stopped, ..Status::starting(&slot.name, digest) };
+        let still = watch::channel(status).1;
+        slot.change_view(|view| view.status = still);
+        self.show(slot, state)
+    }
+
+    /// Takes note when a plugin on trial is put back, or has passed.
+    pub(super) async fn watch_trial(self, slot: Arc<Slot>, mut status: watch::Receiver<Status>) {
+        let mut was_on_trial = status.borrow().on_trial;
+        while status.changed().await.is_ok() {
+            let now = status.borrow_and_update().clone();
+            let ended = was_on_trial && !now.on_trial;
+            was_on_trial = now.on_trial;
+            if ended && let Err(error) = self.end_trial(&slot, &now).await {
+                tracing::error!("{}: {error}", slot.name);
+            }
+        }
+    }
+
+    async fn end_trial(&self, slot: &Arc<Slot>, now: &Status) -> Result<(), Error> {
+        let mut state = slot.state.lock().await;
+        let Some(known) = self.inner.catalog.plugin(&slot.name)? else { return Ok(()) };
+        let Some(put_back) = now.put_back.as_ref() else {
+            if known.digest == now.digest && known.fallback.is_some() {
+                self.inner.catalog.put(&catalog::Plugin { fallback: None, ..known })?;
+            }
+            return Ok(());
+        };
+        // One that was put back before its deployment was answered is not in the catalog.
+        if known.digest != put_back.digest {
+            return Ok(());
+        }
+        let Some(fallback) = known.fallback.clone() else { return Ok(()) };
+        let digest = fallback.clone();
+        state.plugin = Some(self.blocking(move |inner| inner.load_kept(&digest)).await?);
+        self.inner.catalog.put(&catalog::Plugin { digest: fallback, fallback: None, previous: None, ..known })?;
+        self.show(slot, &state)?;
+        let outcome = Outcome {
+            name: slot.name.clone(),
+            digest: put_back.digest.clone(),
+            result: Done::Rejected,
+            generation: state.generations.live().unwrap_or(0),
+            pause_us: None,
+        };
+        self.inner.record(&outcome, "its trial", Some(&put_back.reason))
+    }
+}
+
+/// Whether a path is a plugin's file by its name.
+pub fn is_plugin(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wasm")
+}
