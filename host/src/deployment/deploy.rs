@@ -125,7 +125,7 @@ impl Deployments {
             let result = if preview { Done::Previewing } else { Done::Rebuilding };
             return Ok(Outcome { result: Done::Unchanged, ..outcome(result, building.generation) });
         }
-        let fits = projection::blueprint(plugin).is_of(&state.generations.path(live))?;
+        let fits = projection::blueprint(plugin).fits(&state.generations.path(live))?;
         if fits && !preview {
             if is_same && !is_over {
                 return Ok(outcome(Done::Unchanged, live));

@@ -72,7 +72,7 @@ impl Generations {
         if self.live() == Some(number) {
             return Ok(());
         }
-        COMPANIONS.iter().try_for_each(|companion| remove(&self.path(number), companion))
+        delete(&self.path(number))
     }
 
     /// Deletes all but these, and never the live one.
@@ -95,6 +95,14 @@ impl Generations {
         let folder = self.data.generations(&self.name);
         fs::remove_dir_all(&folder).map_err(|source| data_dir::Error::Io { path: folder, source })
     }
+}
+
+/// Deletes a database and what SQLite keeps beside it.
+///
+/// # Errors
+/// When a file of it cannot be deleted.
+pub fn delete(database: &Path) -> Result<(), data_dir::Error> {
+    COMPANIONS.iter().try_for_each(|companion| remove(database, companion))
 }
 
 fn remove(database: &Path, companion: &str) -> Result<(), data_dir::Error> {

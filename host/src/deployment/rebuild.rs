@@ -229,7 +229,7 @@ impl Build {
         match Replayer::open(setup.clone(), path, Durability::Relaxed) {
             Err(Error::ReadModel(read_model::Error::Unsettled { .. })) => {
                 tracing::warn!("the machine went down while {} was built: it is begun anew", path.display());
-                read_model::delete(path)?;
+                generations::delete(path)?;
                 Replayer::open(setup.clone(), path, Durability::Relaxed)
             }
             other => other,

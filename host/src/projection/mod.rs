@@ -15,6 +15,7 @@
 pub mod applier;
 pub mod batch;
 pub mod options;
+pub mod replay;
 mod round;
 mod session;
 pub mod status;

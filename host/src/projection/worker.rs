@@ -6,7 +6,7 @@ use super::round::Round;
 use super::status::{PutBack, State, Status};
 use crate::log::{self, Assignment, Client, Consumer, Position};
 use crate::plugin::Plugin;
-use crate::read_model::{self, Checkpoints};
+use crate::read_model::{self, Checkpoints, Durability};
 use crate::wasm::{Engine, Limits};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -385,7 +385,7 @@ impl Run {
 
     fn try_round(&mut self) -> Result<(), Left> {
         let plugin = Arc::clone(&self.projection.plugin);
-        let writer = read_model::Writer::open(&self.projection.read_model, &super::blueprint(&plugin))?;
+        let writer = read_model::Writer::open(&self.projection.read_model, &super::blueprint(&plugin), Durability::Normal)?;
         let (start, client, mut consumer) = self.open_source(&writer)?;
         self.show_checkpoint(&start);
         if self.projection.once && self.target.is_none() {
@@ -480,7 +480,7 @@ impl Run {
     }
 }
 
-fn assignments(positions: &Checkpoints) -> Vec<Assignment> {
+pub(super) fn assignments(positions: &Checkpoints) -> Vec<Assignment> {
     positions
         .iter()
         .map(|((topic, partition), next_offset)| Assignment {
