@@ -10,11 +10,13 @@
 //! * [`applier`]: batches through plugin and writer; finds the event at fault.
 //! * [`worker`]: the projection's thread: runs rounds, and decides what an error means.
 //! * `round`: the loop itself: fetch, batch, submit.
-//! * [`verify`]: replays the log in the recorded order and compares.
+//! * [`replay`]: applies the log in the order that another read model recorded.
+//! * [`verify`]: replays a read model's log and compares.
 
 pub mod applier;
 pub mod batch;
 pub mod options;
+pub mod replay;
 mod round;
 mod session;
 pub mod status;

@@ -6,7 +6,7 @@ use super::round::Round;
 use super::status::{State, Status};
 use crate::log::{self, Assignment, Client};
 use crate::plugin::Plugin;
-use crate::read_model::{self, Blueprint, Checkpoints};
+use crate::read_model::{self, Blueprint, Checkpoints, Durability};
 use crate::wasm::{Engine, Limits};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -202,13 +202,11 @@ impl Run {
 
     fn try_round(&mut self) -> Result<(), Left> {
         let plugin = Arc::clone(&self.projection.plugin);
-        let blueprint = Blueprint {
-            plugin: plugin.manifest.name.clone(),
-            digest: plugin.digest.to_string(),
-            schema: plugin.manifest.schema.clone(),
-            state_version: plugin.manifest.state_version,
-        };
-        let writer = read_model::Writer::open(&self.projection.read_model, &blueprint)?;
+        let writer = read_model::Writer::open(
+            &self.projection.read_model,
+            &blueprint_of(&plugin),
+            Durability::Normal,
+        )?;
         let client = Client::new(&self.projection.log)?;
         let start = self.take_up(&client, &writer)?;
         self.show_checkpoint(&start);
@@ -269,7 +267,17 @@ impl Run {
     }
 }
 
-fn assignments(positions: &Checkpoints) -> Vec<Assignment> {
+/// What a plugin's read model has to be.
+pub(super) fn blueprint_of(plugin: &Plugin) -> Blueprint {
+    Blueprint {
+        plugin: plugin.manifest.name.clone(),
+        digest: plugin.digest.to_string(),
+        schema: plugin.manifest.schema.clone(),
+        state_version: plugin.manifest.state_version,
+    }
+}
+
+pub(super) fn assignments(positions: &Checkpoints) -> Vec<Assignment> {
     positions
         .iter()
         .map(|((topic, partition), next_offset)| Assignment {

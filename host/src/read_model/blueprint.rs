@@ -1,7 +1,7 @@
 //! What a database is made for: whose it is, its schema, its state version.
 
 use super::authorizer::{Actor, Authorizer};
-use super::{Error, checkpoint};
+use super::{Error, checkpoint, journal};
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 /// "LNTN", so that `file` and friends can tell a read model from another database.
 const APPLICATION_ID: i32 = 0x4C4E_544E;
 /// The layout of Lantern's own tables, in SQLite's `user_version`.
-const FORMAT_VERSION: i32 = 1;
+const FORMAT_VERSION: i32 = 2;
 /// How much of a statement an error shows.
 const SHOWN_BYTES_MAX: usize = 200;
 
@@ -62,6 +62,7 @@ impl Blueprint {
                 "CREATE TABLE _lantern_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
             )
             .and_then(|()| connection.execute_batch(checkpoint::TABLES))
+            .and_then(|()| connection.execute_batch(journal::TABLES))
             .map_err(storage)?;
         for (key, value) in [
             ("plugin", self.plugin.clone()),
