@@ -152,9 +152,8 @@ impl Catalog {
             .busy_timeout(std::time::Duration::from_millis(BUSY_MS))
             .and_then(|()| connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"))
             .map_err(failed)?;
-        let found = connection
-            .query_row("PRAGMA user_version", [], |row| row.get::<_, i32>(0))
-            .map_err(failed)?;
+        let found =
+            connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i32>(0)).map_err(failed)?;
         match found {
             FORMAT_VERSION => {}
             0 => connection
@@ -187,7 +186,10 @@ impl Catalog {
     /// When the catalog cannot be read.
     pub fn plugin(&self, name: &str) -> Result<Option<Plugin>, Error> {
         self.with(|connection| {
-            connection.prepare_cached(&format!("{PLUGIN} WHERE name = ?1"))?.query_row([name], plugin).optional()
+            connection
+                .prepare_cached(&format!("{PLUGIN} WHERE name = ?1"))?
+                .query_row([name], plugin)
+                .optional()
         })
     }
 

@@ -11,6 +11,7 @@ const LAYERS: [&str; 12] = [
     "cli",
     "host",
     "deployment",
+    "catalog",
     "config",
     "data_dir",
     "projection",

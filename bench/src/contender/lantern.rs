@@ -44,13 +44,12 @@ pub fn run(job: &Job, stop: &Stop) -> Result<Usage> {
     config.projections.insert(NAME.to_owned(), options);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
-        let mut host = Host::start(config, "lantern-bench").await?;
-        let plugin = host.load(&job.plugin)?;
-        host.run(plugin, job.events.is_some())?;
+        let host = Host::start(&config, "lantern-bench", job.events.is_some()).await?;
+        host.deployments().file(&job.plugin).await?;
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             look.tick().await;
-            let status = host.statuses().pop().context("the projection is gone")?;
+            let status = host.deployments().statuses().pop().context("the projection is gone")?;
             meter.committed(status.events);
             match status.state {
                 State::Halted => bail!("halted: {}", status.error.unwrap_or_default()),

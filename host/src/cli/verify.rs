@@ -1,15 +1,14 @@
 //! `lantern verify`
 
 use super::{Context, output};
-use crate::plugin::{self, Plugin};
-use crate::projection::verify::Replay;
-use crate::read_model::{Fingerprint, Reader};
+use crate::projection::replay::Setup;
+use crate::projection::verify;
+use crate::read_model::Snapshot;
 use crate::wasm::Engine;
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Check a read model against its log.
 ///
@@ -41,57 +40,50 @@ impl Verify {
         if !path.exists() {
             bail!("there is no read model {:?} in {}", self.read_model, context.data.root().display());
         }
-        let digest = Reader::open(&path)?.digest()?.unwrap_or_default();
-        let live = Fingerprint::of(&path)?;
-        let replayed = context.with_log("lantern verify", |log| {
-            let cache = context.data.cache();
-            context.data.create(&cache)?;
-            let engine = Engine::with_limits(Some(cache), &context.config.limits)?;
-            let artifact = context.data.artifacts().join(format!("{digest}.wasm"));
-            let bytes = plugin::read(&artifact)
-                .context("the plugin that wrote the read model is needed to replay it")?;
-            let origin = artifact.display().to_string();
-            let plugin = Arc::new(Plugin::load(&engine, &bytes, &origin, &context.config.limits)?);
-            let scratch = tempfile::tempdir_in(context.data.root())
-                .with_context(|| format!("no scratch folder in {}", context.data.root().display()))?;
-            let options = context.config.projections.get(&self.read_model).cloned().unwrap_or_default();
-            let replay = Replay {
-                plugin: &plugin,
-                options: &options,
-                batch: &context.config.batch,
-                limits: &context.config.limits,
-                log: log.options(),
-                engine: &engine,
-            };
-            let bar = progress(context.quiet || self.json);
-            // On a thread of its own: plugins need a stack that the main thread may not have.
-            let replayed = std::thread::scope(|scope| {
-                std::thread::Builder::new()
-                    .stack_size(context.config.limits.thread_stack_bytes())
-                    .spawn_scoped(scope, || {
-                        replay.run(&live.journal, &scratch.path().join("replay.db"), |done, total| {
-                            bar.set_length(total);
-                            bar.set_position(done);
+        let plugins = verify::recorded(&Snapshot::of(&path)?, &context.data.artifacts())?;
+        let verified = context
+            .with_log("lantern verify", |log| {
+                let cache = context.data.cache();
+                context.data.create(&cache)?;
+                let engine = Engine::with_limits(Some(cache), &context.config.limits)?;
+                let scratch = tempfile::tempdir_in(context.data.root())
+                    .with_context(|| format!("no scratch folder in {}", context.data.root().display()))?;
+                let setup = Setup {
+                    plugins,
+                    options: context.config.projections.get(&self.read_model).cloned().unwrap_or_default(),
+                    batch: context.config.batch.clone(),
+                    limits: context.config.limits.clone(),
+                    log: log.options().clone(),
+                    engine,
+                };
+                let bar = progress(context.quiet || self.json);
+                // On a thread of its own: plugins need a stack that the main thread may not have.
+                let verified = std::thread::scope(|scope| {
+                    std::thread::Builder::new()
+                        .stack_size(context.config.limits.thread_stack_bytes())
+                        .spawn_scoped(scope, || {
+                            verify::verify(&setup, &path, scratch.path(), 5, &mut |at| {
+                                bar.set_length(at.total);
+                                bar.set_position(at.done);
+                                std::ops::ControlFlow::Continue(())
+                            })
                         })
-                    })
-                    .map(|thread| thread.join())
-            })?;
-            bar.finish_and_clear();
-            replayed
-                .map_err(|_| anyhow::anyhow!("the replay panicked: this is a fault of Lantern"))?
-                .map_err(Into::into)
-        })?;
+                        .map(|thread| thread.join())
+                })?;
+                bar.finish_and_clear();
+                verified
+                    .map_err(|_| anyhow::anyhow!("the replay panicked: this is a fault of Lantern"))?
+                    .map_err(Into::into)
+            })?
+            .context("stopped")?;
         let report = Report {
-            equal: live.hash == replayed.hash,
-            differing_tables: live
-                .tables
-                .iter()
-                .filter(|(table, hash)| replayed.tables.get(*table) != Some(hash))
-                .map(|(table, _)| table.clone())
-                .chain(replayed.tables.keys().filter(|table| !live.tables.contains_key(*table)).cloned())
-                .collect(),
-            hash: live.hash,
-            replayed_hash: replayed.hash,
+            equal: verified.difference.is_none(),
+            differing_tables: verified
+                .difference
+                .map(|difference| difference.diff.tables.keys().cloned().collect())
+                .unwrap_or_default(),
+            hash: verified.hash,
+            replayed_hash: verified.replayed_hash,
         };
         self.show(&report)?;
         Ok(if report.equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -140,7 +140,8 @@ impl Deployments {
         preview: bool,
     ) {
         let is_settled = |state: RebuildState| matches!(state, RebuildState::Ready | RebuildState::Failed);
-        let Ok(ended) = status.wait_for(|rebuild| is_settled(rebuild.state)).await.map(|now| now.clone()) else {
+        let Ok(ended) = status.wait_for(|rebuild| is_settled(rebuild.state)).await.map(|now| now.clone())
+        else {
             return;
         };
         let mut state = slot.state.lock().await;
@@ -222,11 +223,7 @@ impl Deployments {
         }
     }
 
-    async fn rollback(
-        &self,
-        slot: &Arc<Slot>,
-        state: &mut State,
-    ) -> Result<(Done, Option<Duration>), Error> {
+    async fn rollback(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
         let Some((digest, generation)) = self.catalogued(slot)?.previous else {
             return Self::not_now(format!("{} has nothing to go back to: it was deployed once", slot.name));
         };
@@ -255,8 +252,10 @@ impl Deployments {
         let path = state.generations.path(generation);
         // It is there, with its tables, before anybody can look for it.
         let blueprint = projection::blueprint(&plugin);
-        self.blocking(move |_| Ok(read_model::Writer::open(&path, &blueprint, Durability::Normal).map(drop)?))
-            .await?;
+        self.blocking(
+            move |_| Ok(read_model::Writer::open(&path, &blueprint, Durability::Normal).map(drop)?),
+        )
+        .await?;
         let pause = self.go_live(slot, state, &plugin, generation, None).await?;
         let kept = [generation, slot.view().previous.map_or(0, |previous| previous.generation)];
         state.generations.keep(&kept)?;

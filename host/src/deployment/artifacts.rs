@@ -1,8 +1,8 @@
 //! What was deployed, kept by digest: a rollback and a replay need it long after its file is gone.
 
 use super::{Artifact, Error, Inner};
-use crate::plugin::{self, Plugin};
 use crate::data_dir;
+use crate::plugin::{self, Plugin};
 use std::io::Write as _;
 use std::sync::Arc;
 

@@ -38,7 +38,11 @@ impl Deployments {
         let plugin = match self.blocking(move |inner| inner.load(&artifact)).await {
             Ok(plugin) => plugin,
             Err(error) => {
-                self.inner.record(&rejected(expected.unwrap_or_default(), 0), &by, Some(&error.to_string()))?;
+                self.inner.record(
+                    &rejected(expected.unwrap_or_default(), 0),
+                    &by,
+                    Some(&error.to_string()),
+                )?;
                 return Err(error);
             }
         };

@@ -1,5 +1,6 @@
 //! A generation on its way: a thread that applies the log beside the live projection, in the live one's order.
 
+use super::generations;
 use super::report::{Rebuild, RebuildState};
 use crate::plugin::Plugin;
 use crate::projection::replay::{Control, Error, Followed, Progress, Replayer, Setup};
@@ -66,7 +67,10 @@ impl Rebuilder {
     ///
     /// # Errors
     /// When the system has no more threads.
-    pub fn spawn(order: Order, permit: oneshot::Receiver<tokio::sync::OwnedSemaphorePermit>) -> std::io::Result<Self> {
+    pub fn spawn(
+        order: Order,
+        permit: oneshot::Receiver<tokio::sync::OwnedSemaphorePermit>,
+    ) -> std::io::Result<Self> {
         let plugin = Arc::clone(&order.plugin);
         let (sender, status) = watch::channel(Rebuild {
             generation: order.generation,
@@ -88,11 +92,11 @@ impl Rebuilder {
             .name(format!("{}-rebuild", plugin.name))
             .stack_size(stack)
             .spawn(move || {
-                // Without a permit the host is going down.
-                if let Ok(permit) = permit.blocking_recv() {
-                    build.run(permit);
-                }
-            })?;
+            // Without a permit the host is going down.
+            if let Ok(permit) = permit.blocking_recv() {
+                build.run(permit);
+            }
+        })?;
         Ok(Rebuilder { status, plugin, requests, stop, thread: Some(thread) })
     }
 
@@ -227,9 +231,10 @@ impl Build {
     fn open(&self) -> Result<Replayer, Error> {
         let Order { path, setup, .. } = &self.order;
         match Replayer::open(setup.clone(), path, Durability::Relaxed) {
-            Err(Error::ReadModel(read_model::Error::Unsettled { .. })) => {
+            Err(Error::ReadModel(read_model::Error::Unsettled { .. }))
+                if generations::delete(path).is_ok() =>
+            {
                 tracing::warn!("the machine went down while {} was built: it is begun anew", path.display());
-                generations::delete(path)?;
                 Replayer::open(setup.clone(), path, Durability::Relaxed)
             }
             other => other,

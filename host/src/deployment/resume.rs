@@ -6,7 +6,7 @@ use super::slot::{Slot, State};
 use super::{Deployments, Error};
 use crate::catalog::{self, Build, Wanted};
 use crate::projection::Status;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -110,7 +110,8 @@ impl Deployments {
     }
 
     fn show_removed(&self, slot: &Slot, state: &State, digest: &str) -> Result<(), Error> {
-        let status = Status { state: crate::projection::State::Stopped, ..Status::starting(&slot.name, digest) };
+        let status =
+            Status { state: crate::projection::State::Stopped, ..Status::starting(&slot.name, digest) };
         let still = watch::channel(status).1;
         slot.change_view(|view| view.status = still);
         self.show(slot, state)
@@ -145,7 +146,12 @@ impl Deployments {
         let Some(fallback) = known.fallback.clone() else { return Ok(()) };
         let digest = fallback.clone();
         state.plugin = Some(self.blocking(move |inner| inner.load_kept(&digest)).await?);
-        self.inner.catalog.put(&catalog::Plugin { digest: fallback, fallback: None, previous: None, ..known })?;
+        self.inner.catalog.put(&catalog::Plugin {
+            digest: fallback,
+            fallback: None,
+            previous: None,
+            ..known
+        })?;
         self.show(slot, &state)?;
         let outcome = Outcome {
             name: slot.name.clone(),
@@ -156,9 +162,4 @@ impl Deployments {
         };
         self.inner.record(&outcome, "its trial", Some(&put_back.reason))
     }
-}
-
-/// Whether a path is a plugin's file by its name.
-pub fn is_plugin(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "wasm")
 }

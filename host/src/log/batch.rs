@@ -18,8 +18,8 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 use super::context::Context;
 use crate::event::Header;
 
-/// How many records are taken out of librdkafka's queue in one go.
-const CHUNK_MAX: usize = 1_000;
+/// How many records are taken out of librdkafka's queue in one go, at most.
+pub(super) const CHUNK_MAX: usize = 1_000;
 
 /// A queue of its own for the partitions of one consumer, and the records taken out of it.
 ///
@@ -30,6 +30,7 @@ pub(super) struct Queue {
     queue: NonNull<native::rd_kafka_queue_t>,
     /// Messages that were taken; those before `next` have been destroyed.
     chunk: Vec<NonNull<native::rd_kafka_message_t>>,
+    chunk_max: usize,
     next: usize,
     /// Outlives the queue and its messages, as librdkafka asks.
     client: Arc<BaseConsumer<Context>>,
@@ -40,10 +41,13 @@ pub(super) struct Queue {
 unsafe impl Send for Queue {}
 
 impl Queue {
-    pub(super) fn new(client: Arc<BaseConsumer<Context>>) -> Option<Self> {
+    /// A queue that is emptied by so many records at a time.
+    pub(super) fn new(client: Arc<BaseConsumer<Context>>, chunk: usize) -> Option<Self> {
         // SAFETY: the client is alive, and kept alive by the queue.
         let queue = unsafe { native::rd_kafka_queue_new(client.client().native_ptr()) };
-        Some(Queue { queue: NonNull::new(queue)?, chunk: Vec::with_capacity(CHUNK_MAX), next: 0, client })
+        let queue = NonNull::new(queue)?;
+        let chunk_max = chunk.clamp(1, CHUNK_MAX);
+        Some(Queue { queue, chunk: Vec::with_capacity(chunk_max), chunk_max, next: 0, client })
     }
 
     /// Has a partition deliver here, from its assignment on, which must come after this. `None` when
@@ -73,15 +77,20 @@ impl Queue {
         (code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(low.max(0)..high)
     }
 
+    /// Whether a message has been taken out of librdkafka's queue and is still here.
+    pub(super) fn has_some(&self) -> bool {
+        self.next < self.chunk.len()
+    }
+
     /// The next message. When none is left, waits at most `wait` for one and takes all that are there.
     pub(super) fn front(&mut self, wait: Duration) -> Option<Message<'_>> {
-        if self.next == self.chunk.len() {
+        if !self.has_some() {
             self.chunk.clear();
             self.next = 0;
             // librdkafka waits until it has as many as asked for, so the first is asked for alone.
             self.take(1, wait);
             if !self.chunk.is_empty() {
-                self.take(CHUNK_MAX - 1, Duration::ZERO);
+                self.take(self.chunk_max - 1, Duration::ZERO);
             }
         }
         let message = *self.chunk.get(self.next)?;

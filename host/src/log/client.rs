@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::context::Context;
-use super::{Assignment, Consumer, Error, Options};
+use super::{Assignment, Consumer, Error, Options, Partitions};
 
 /// How long a question to a broker may take.
 pub(super) const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
@@ -158,6 +158,31 @@ impl Client {
         Consumer::new(&self.options, name, start)
     }
 
+    /// A reader of these partitions that takes from them in the order that its caller chooses; more can be added.
+    ///
+    /// # Errors
+    /// As for [`Self::consumer`].
+    pub fn partitions_reader(&self, name: &str, start: &[Assignment]) -> Result<Partitions, Error> {
+        Partitions::new(&self.options, name, start)
+    }
+
+    /// The first offset of each partition whose record is of this time or later, in milliseconds since 1970; where
+    /// there is none, the end.
+    ///
+    /// # Errors
+    /// [`Error::TopicMissing`], or that no broker answers.
+    pub fn offsets_at(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        timestamp_ms: i64,
+    ) -> Result<Vec<(i32, i64)>, Error> {
+        let found = self.raw_offsets(topic, partitions, Offset::Offset(timestamp_ms))?;
+        let ends = self.offsets(topic, partitions, Offset::End)?;
+        let both = found.into_iter().zip(ends);
+        Ok(both.map(|((id, at), (_, end))| (id, if at < 0 { end } else { at })).collect())
+    }
+
     /// The topics and the numbers of their partitions.
     fn metadata(&self, topic: Option<&str>) -> Result<Vec<(String, Vec<i32>)>, Error> {
         let what =
@@ -180,18 +205,24 @@ impl Client {
 
     /// The offsets at one end of each partition, in the order of `partitions`; one round trip to each broker.
     fn offsets(&self, topic: &str, partitions: &[i32], end: Offset) -> Result<Vec<(i32, i64)>, Error> {
+        let offsets = self.raw_offsets(topic, partitions, end)?;
+        Ok(offsets.into_iter().map(|(id, offset)| (id, offset.max(0))).collect())
+    }
+
+    /// As librdkafka answers them; -1 is the end.
+    fn raw_offsets(&self, topic: &str, partitions: &[i32], at: Offset) -> Result<Vec<(i32, i64)>, Error> {
         let what = format!("asking what topic `{topic}` holds");
         self.client.context().forget();
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         let mut offsets = Vec::with_capacity(partitions.len());
         for partition in partitions {
-            let added = list.add_partition_offset(topic, *partition, end);
+            let added = list.add_partition_offset(topic, *partition, at);
             added.map_err(|error| self.explain(&error, &what, Some(topic)))?;
         }
         let answer = self.client.offsets_for_times(list, METADATA_TIMEOUT);
         for element in answer.map_err(|error| self.explain(&error, &what, Some(topic)))?.elements() {
             element.error().map_err(|error| self.explain(&error, &what, Some(topic)))?;
-            offsets.push((element.partition(), element.offset().to_raw().unwrap_or(0).max(0)));
+            offsets.push((element.partition(), element.offset().to_raw().unwrap_or(-1)));
         }
         Ok(offsets)
     }

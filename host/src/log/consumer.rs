@@ -1,24 +1,18 @@
 //! Reading assigned partitions.
 
 use std::fmt;
-use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::{Offset, TopicPartitionList};
 
-use super::batch::{Message, Queue};
-use super::client::{METADATA_TIMEOUT, create};
-use super::context::Context;
-use super::error::Trouble;
+use super::batch::{CHUNK_MAX, Queue};
+use super::link::{Link, attach, offsets};
 use super::{Assignment, Error, Options};
 use crate::event::{Headers, Record};
-
-/// While no broker answers, the least time to wait for one in a fetch.
-const PROBE_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 
 /// Reads the partitions it was assigned, from the offsets it was given, in the order of each.
 ///
@@ -27,7 +21,7 @@ const PROBE_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 pub struct Consumer {
     // Dropped in this order: messages and queue before the client.
     queue: Queue,
-    client: Arc<BaseConsumer<Context>>,
+    link: Link,
     options: Options,
     name: String,
     positions: Vec<Position>,
@@ -35,8 +29,6 @@ pub struct Consumer {
     current: usize,
     /// An error that librdkafka tells once and after which it leaves the partition alone.
     halted: Option<Error>,
-    /// Since when no broker answers, told by librdkafka.
-    is_away: bool,
 }
 
 /// How far a partition was read.
@@ -74,21 +66,16 @@ pub struct Fetched {
 
 impl Consumer {
     pub(super) fn new(options: &Options, name: &str, start: &[Assignment]) -> Result<Self, Error> {
-        let config = options.consumer(Some(name))?;
-        let client = Arc::new(create(options, &config)?);
-        let queue = Queue::new(Arc::clone(&client)).ok_or_else(|| Error::Other {
-            what: "creating a queue for records".into(),
-            reason: "librdkafka has no memory for it".into(),
-        })?;
+        let link = Link::new(options, &options.consumer(Some(name))?)?;
+        let queue = link.queue(CHUNK_MAX)?;
         let mut consumer = Consumer {
             queue,
-            client,
+            link,
             options: options.clone(),
             name: name.to_owned(),
             positions: Vec::new(),
             current: 0,
             halted: None,
-            is_away: false,
         };
         consumer.add(start)?;
         Ok(consumer)
@@ -112,13 +99,13 @@ impl Consumer {
         if let Some(error) = &self.halted {
             return Err(error.clone());
         }
-        self.serve();
+        self.link.serve();
         let deadline = Instant::now() + wait;
         let mut fetched = Fetched::default();
         while fetched.records < max {
             // What is there is taken without waiting, and so is what was fetched before a broker went.
             let is_first = fetched == Fetched::default();
-            let wait = if is_first && !self.is_away {
+            let wait = if is_first && !self.link.is_away() {
                 deadline.saturating_duration_since(Instant::now())
             } else {
                 Duration::ZERO
@@ -158,7 +145,7 @@ impl Consumer {
                 // It stays where it is until it can be told alone.
                 Some(_) if fetched.records > 0 => break,
                 Some(code) => {
-                    let error = trouble(&self.client, code, &message);
+                    let error = self.link.trouble(code, &message);
                     self.queue.pop();
                     if !error.is_transient() {
                         self.halted = Some(error.clone());
@@ -167,8 +154,9 @@ impl Consumer {
                 }
             }
         }
-        if fetched == Fetched::default() && self.is_away {
-            self.probe(wait)?;
+        if fetched == Fetched::default() {
+            let topic = self.positions.first().map(|position| position.topic.as_str());
+            self.link.probe(topic, wait)?;
         }
         Ok(fetched)
     }
@@ -181,19 +169,10 @@ impl Consumer {
         if assignments.is_empty() {
             return Ok(());
         }
-        let what = || format!("assigning partitions to {}", self.name);
-        let refused = |reason: String| Error::Other { what: what(), reason };
         for each in assignments {
-            let taken = self.queue.attach(&each.topic, each.partition);
-            taken.ok_or_else(|| refused(format!("{:?} is no name of a topic", each.topic)))?;
+            attach(&self.queue, each)?;
         }
-        let list = offsets(assignments).map_err(|error| refused(error.to_string()))?;
-        let assigned = if self.positions.is_empty() {
-            self.client.assign(&list)
-        } else {
-            self.client.incremental_assign(&list)
-        };
-        assigned.map_err(|error| refused(error.to_string()))?;
+        self.link.assign(assignments, self.positions.is_empty())?;
         self.positions.extend(assignments.iter().map(|each| Position {
             topic: each.topic.clone(),
             partition: each.partition,
@@ -240,7 +219,7 @@ impl Consumer {
     pub fn commit_advisory(&self, positions: &[Assignment]) {
         let committed = offsets(positions).and_then(|list| match positions {
             [] => Ok(()),
-            _ => self.client.commit(&list, CommitMode::Async),
+            _ => self.link.client().commit(&list, CommitMode::Async),
         });
         if let Err(error) = committed {
             tracing::debug!(consumer = self.name, %error, "advisory offsets were not committed");
@@ -253,7 +232,7 @@ impl Consumer {
     /// When librdkafka refuses.
     pub fn pause(&self) -> Result<(), Error> {
         self.all_partitions()
-            .and_then(|list| self.client.pause(&list))
+            .and_then(|list| self.link.client().pause(&list))
             .map_err(|error| self.refused("pausing", &error))
     }
 
@@ -263,7 +242,7 @@ impl Consumer {
     /// When librdkafka refuses.
     pub fn resume(&self) -> Result<(), Error> {
         self.all_partitions()
-            .and_then(|list| self.client.resume(&list))
+            .and_then(|list| self.link.client().resume(&list))
             .map_err(|error| self.refused("resuming", &error))
     }
 
@@ -277,30 +256,6 @@ impl Consumer {
 
     fn refused(&self, what: &str, error: &KafkaError) -> Error {
         Error::Other { what: format!("{what} {}", self.name), reason: error.to_string() }
-    }
-
-    /// Takes what librdkafka says beside records: its log, its errors, the fate of commits.
-    fn serve(&mut self) {
-        while let Some(said) = self.client.poll(Duration::ZERO) {
-            let code = said.err().and_then(|error| error.rdkafka_error_code());
-            // Other errors are about one broker of several, or about to be tried again.
-            if let Some(Code::AllBrokersDown | Code::Authentication) = code {
-                self.is_away = true;
-            }
-        }
-    }
-
-    /// Asks whether a broker answers again.
-    fn probe(&mut self, wait: Duration) -> Result<(), Error> {
-        let topic = self.positions.first().map(|position| position.topic.as_str());
-        match self.client.fetch_metadata(topic, wait.max(PROBE_TIMEOUT_MIN)) {
-            Ok(_) => {
-                self.is_away = false;
-                self.client.context().forget();
-                Ok(())
-            }
-            Err(error) => Err(self.client.context().explain_error(&error, "reading the log", topic)),
-        }
     }
 }
 
@@ -325,35 +280,4 @@ fn position_of<'p>(
         *current = positions.iter().position(is_it)?;
     }
     positions.get_mut(*current)
-}
-
-fn offsets(assignments: &[Assignment]) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::with_capacity(assignments.len());
-    for each in assignments {
-        list.add_partition_offset(&each.topic, each.partition, Offset::Offset(each.next_offset))?;
-    }
-    Ok(list)
-}
-
-/// What a message says that is no record, with the coordinates it carries.
-fn trouble(client: &BaseConsumer<Context>, code: Code, message: &Message<'_>) -> Error {
-    let (topic, partition, offset) = (message.topic().to_owned(), message.partition(), message.offset());
-    match Trouble::of(code) {
-        Trouble::OutOfRange => {
-            let range: Option<Range<i64>> = client
-                .fetch_watermarks(&topic, partition, METADATA_TIMEOUT)
-                .ok()
-                .map(|(low, high)| low..high);
-            Error::OffsetOutOfRange { topic, partition, offset, range }
-        }
-        Trouble::TopicMissing if !topic.is_empty() => Error::TopicMissing { topic },
-        Trouble::PartitionMissing if !topic.is_empty() => Error::PartitionMissing { topic, partition },
-        Trouble::Forbidden => {
-            Error::Forbidden { what: format!("reading topic `{topic}`"), reason: message.error_text() }
-        }
-        Trouble::Else if !topic.is_empty() => {
-            Error::Read { topic, partition, offset, reason: message.error_text() }
-        }
-        _ => client.context().explain(code, "reading the log", None),
-    }
 }

@@ -4,6 +4,7 @@
 //! * [`Options`]: every setting of librdkafka, and those that Lantern chooses.
 //! * [`Client`]: looks at topics, creates them, and makes consumers.
 //! * [`Consumer`]: reads assigned partitions from given offsets, committed records only.
+//! * [`Partitions`]: reads one partition after the other, as the caller chooses.
 //! * [`Producer`]: appends records, idempotently.
 //!
 //! Everything here blocks, with a bound, and belongs on a thread that may. A broker that is away is a
@@ -14,13 +15,16 @@ mod client;
 mod consumer;
 mod context;
 mod error;
+mod link;
 mod options;
+mod partitions;
 mod producer;
 
 pub use client::{Client, PartitionInfo, TopicInfo};
 pub use consumer::{Consumer, Fetched, Position};
 pub use error::Error;
 pub use options::Options;
+pub use partitions::Partitions;
 pub use producer::{Producer, Report};
 
 /// A place in a partition: the next record to read, or the one that would come next.

@@ -61,6 +61,17 @@ pub enum Error {
     Frame(#[from] frame::Error),
 }
 
+impl Error {
+    /// Whether the same may succeed later, without anybody changing the plugin or the events.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::ReadModel(error) => error.is_transient(),
+            Error::Storage(_) => true,
+            Error::Poison(_) | Error::Plugin(_) | Error::Thread(_) | Error::Frame(_) => false,
+        }
+    }
+}
+
 /// Why one try of some events failed. Nothing of it is left.
 enum Failed {
     /// An event of them is at fault: this one, if it is known.
@@ -383,7 +394,7 @@ fn failed(error: writer::Error) -> Failed {
 fn unknown_place(part: &Batch) -> Place {
     let first = part.runs.first();
     Place {
-        topic: first.map(|run| run.topic.clone()).unwrap_or_default(),
+        topic: first.map(|run| run.topic.to_string()).unwrap_or_default(),
         partition: first.map_or(0, |run| run.partition),
         offset: first.map_or(0, |run| run.from),
         kind: String::new(),

@@ -5,7 +5,8 @@ use crate::read_model::{Advance, Checkpoints};
 use lantern_contract::frame;
 use lantern_contract::frame::events::{Events, NewEvent, Writer};
 use lantern_contract::manifest::Manifest;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Events in the order in which they are applied, as one frame.
 #[derive(Debug, Default)]
@@ -32,32 +33,40 @@ impl Batch {
     pub fn part(&self, start: usize, end: usize) -> Result<Batch, frame::Error> {
         let events = Events::parse(&self.frame)?;
         let mut writer = Writer::new();
-        let mut before: Vec<(&str, i32, i64)> = Vec::new();
-        let mut last: Vec<(&str, i32, i64)> = Vec::new();
-        for (index, event) in events.iter().enumerate() {
+        // The checkpoints after the events before this part, and after this part.
+        let mut done: HashMap<(&str, i32), i64> = HashMap::new();
+        let mut due: HashMap<(&str, i32), i64> = HashMap::new();
+        let mut counts = vec![0; self.runs.len()];
+        let mut current = 0;
+        for (index, event) in events.iter().enumerate().take(end) {
             let event = event?;
-            let seen = (event.topic, event.partition, event.offset + 1);
-            if index < start {
-                before.push(seen);
-            } else if index < end {
-                last.push(seen);
-                let headers = event.headers().collect::<Result<Vec<_>, _>>()?;
-                writer.push(as_new(&event), headers);
+            while self.runs.get(current).is_some_and(|run| !holds(run, &event)) {
+                current += 1;
             }
+            let seen = ((event.topic, event.partition), event.offset + 1);
+            if index < start {
+                done.extend([seen]);
+                continue;
+            }
+            due.extend([seen]);
+            if let Some(count) = counts.get_mut(current) {
+                *count += 1;
+            }
+            let headers = event.headers().collect::<Result<Vec<_>, _>>()?;
+            writer.push(as_new(&event), headers);
         }
-        // The checkpoint is `done` after the events before this part, and `due` after this part.
-        let done = |topic: &str, partition: i32| position(&before, topic, partition);
-        let due = |topic: &str, partition: i32| position(&last, topic, partition).or(done(topic, partition));
         let mut runs = Vec::new();
-        for run in &self.runs {
-            let from = done(&run.topic, run.partition).map_or(run.from, |at| at.clamp(run.from, run.to));
+        for (run, events) in self.runs.iter().zip(counts) {
+            let place = (&*run.topic, run.partition);
+            let done = done.get(&place);
+            let from = done.map_or(run.from, |at| (*at).clamp(run.from, run.to));
             let to = if end >= self.count {
                 run.to
             } else {
-                due(&run.topic, run.partition).map_or(run.from, |at| at.clamp(run.from, run.to))
+                due.get(&place).or(done).map_or(run.from, |at| (*at).clamp(run.from, run.to))
             };
             if from < to {
-                runs.push(Advance { from, to, ..run.clone() });
+                runs.push(Advance { from, to, events, ..run.clone() });
             }
         }
         let mut part = Batch { frame: Vec::new(), count: writer.len(), runs };
@@ -77,8 +86,10 @@ impl Batch {
     }
 }
 
-fn position(seen: &[(&str, i32, i64)], topic: &str, partition: i32) -> Option<i64> {
-    seen.iter().rev().find(|(t, p, _)| *t == topic && *p == partition).map(|(_, _, next)| *next)
+fn holds(run: &Advance, event: &frame::events::Event<'_>) -> bool {
+    run.partition == event.partition
+        && (run.from..run.to).contains(&event.offset)
+        && *run.topic == *event.topic
 }
 
 fn as_new<'a>(event: &frame::events::Event<'a>) -> NewEvent<'a> {
@@ -111,15 +122,19 @@ pub struct Place {
 pub struct Collector {
     writer: Writer,
     runs: Vec<Advance>,
-    /// The next offsets behind everything that was collected so far.
-    positions: Checkpoints,
+    /// The next offsets behind everything that was collected so far, but for the last run.
+    positions: HashMap<Arc<str>, HashMap<i32, i64>>,
     kinds: Option<HashSet<String>>,
     headers: Option<HashSet<String>>,
 }
 
 impl Collector {
     /// A collector for what this manifest reads, starting at these positions.
-    pub fn new(manifest: &Manifest, positions: Checkpoints) -> Self {
+    pub fn new(manifest: &Manifest, start: Checkpoints) -> Self {
+        let mut positions: HashMap<Arc<str>, HashMap<i32, i64>> = HashMap::new();
+        for ((topic, partition), next) in start {
+            positions.entry(topic.into()).or_default().insert(partition, next);
+        }
         Collector {
             writer: Writer::new(),
             runs: Vec::new(),
@@ -129,31 +144,24 @@ impl Collector {
         }
     }
 
-    /// Starts over at these positions, forgetting what was collected.
-    pub fn reset(&mut self, positions: Checkpoints) {
-        self.writer = Writer::new();
-        self.runs.clear();
-        self.positions = positions;
-    }
-
     /// The next offset to collect of a partition.
     pub fn position(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.last_run(topic, partition)
-            .or_else(|| self.positions.get(&(topic.to_owned(), partition)).copied())
+        match self.runs.last() {
+            Some(last) if last.partition == partition && *last.topic == *topic => Some(last.to),
+            _ => self.positions.get(topic)?.get(&partition).copied(),
+        }
     }
 
-    fn last_run(&self, topic: &str, partition: i32) -> Option<i64> {
-        let last = self.runs.last()?;
-        (last.partition == partition && last.topic == topic).then_some(last.to)
-    }
-
-    /// Takes up an event, or passes over it when the plugin does not read its type.
-    pub fn push(&mut self, event: &Event<'_>) {
+    /// Takes up an event, or passes over it when the plugin does not read its type; answers which.
+    pub fn push(&mut self, event: &Event<'_>) -> bool {
         self.advance(event.topic, event.partition, event.offset + 1);
         if let Some(kinds) = &self.kinds
             && !kinds.contains(event.kind.as_ref())
         {
-            return;
+            return false;
+        }
+        if let Some(run) = self.runs.last_mut() {
+            run.events += 1;
         }
         let new = NewEvent {
             kind: &event.kind,
@@ -171,24 +179,38 @@ impl Collector {
             }
             None => self.writer.push(new, event.headers.iter()),
         }
+        true
     }
 
     /// Passes over everything before `to`: transaction markers, aborted records, unread events.
     pub fn advance(&mut self, topic: &str, partition: i32, to: i64) {
         if let Some(last) = self.runs.last_mut()
             && last.partition == partition
-            && last.topic == topic
+            && *last.topic == *topic
         {
             last.to = last.to.max(to);
             return;
         }
-        let from = match self.runs.iter().rev().find(|run| run.partition == partition && run.topic == topic) {
-            Some(run) => run.to,
-            // A partition that the collector was not told of starts where it is first seen.
-            None => *self.positions.entry((topic.to_owned(), partition)).or_insert(to),
+        self.keep_last();
+        let shared = match self.positions.get_key_value(topic) {
+            Some((shared, _)) => Arc::clone(shared),
+            None => topic.into(),
         };
+        let partitions = self.positions.entry(Arc::clone(&shared)).or_default();
+        // A partition that the collector was not told of starts where it is first seen.
+        let from = *partitions.entry(partition).or_insert(to);
         if from < to {
-            self.runs.push(Advance { topic: topic.to_owned(), partition, from, to });
+            self.runs.push(Advance { topic: shared, partition, from, to, events: 0 });
+        }
+    }
+
+    /// Writes the last run's position down, before another run becomes the last.
+    fn keep_last(&mut self) {
+        if let Some(last) = self.runs.last()
+            && let Some(position) =
+                self.positions.get_mut(&last.topic).and_then(|partitions| partitions.get_mut(&last.partition))
+        {
+            *position = last.to;
         }
     }
 
@@ -200,6 +222,11 @@ impl Collector {
     /// How many events are collected.
     pub fn len(&self) -> usize {
         self.writer.len()
+    }
+
+    /// How many runs the checkpoint moves in.
+    pub fn runs(&self) -> usize {
+        self.runs.len()
     }
 
     /// Whether nothing was collected, not even a move of the checkpoint.
@@ -216,11 +243,8 @@ impl Collector {
     pub fn finish(&mut self, mut reuse: Vec<u8>) -> Batch {
         let count = self.writer.len();
         self.writer.finish(&mut reuse);
-        let runs = std::mem::take(&mut self.runs);
-        for run in &runs {
-            self.positions.insert((run.topic.clone(), run.partition), run.to);
-        }
-        Batch { frame: reuse, count, runs }
+        self.keep_last();
+        Batch { frame: reuse, count, runs: std::mem::take(&mut self.runs) }
     }
 }
 
@@ -273,6 +297,10 @@ mod tests {
         }
     }
 
+    fn given(runs: &[Advance]) -> u64 {
+        runs.iter().map(|run| run.events).sum()
+    }
+
     proptest! {
         /// A batch that fails is applied in parts; if the parts' checkpoints did not add up to those of the
         /// whole, events would be lost or applied twice.
@@ -284,6 +312,7 @@ mod tests {
             let whole = collect(&events);
             let mut expected = [10; 4];
             walk(&mut expected, &whole.runs);
+            prop_assert_eq!(given(&whole.runs), whole.count as u64);
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(whole.count)).collect();
             cuts.extend([0, whole.count]);
             cuts.sort_unstable();
@@ -297,6 +326,15 @@ mod tests {
                 let part = whole.part(pair[0], pair[1]).unwrap();
                 prop_assert_eq!(part.count, pair[1] - pair[0]);
                 walk(&mut found, &part.runs);
+                prop_assert_eq!(given(&part.runs), part.count as u64);
+                for run in &part.runs {
+                    let read = |&(partition, offset): &(i32, i64)| {
+                        partition == run.partition && (run.from..run.to).contains(&offset)
+                    };
+                    let given: Vec<_> = Events::parse(&part.frame).unwrap().iter()
+                        .map(|event| event.unwrap()).map(|event| (event.partition, event.offset)).collect();
+                    prop_assert_eq!(given.iter().filter(|place| read(place)).count() as u64, run.events);
+                }
                 for event in Events::parse(&part.frame).unwrap().iter() {
                     let event = event.unwrap();
                     offsets.push((event.partition, event.offset));

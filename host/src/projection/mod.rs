@@ -10,7 +10,8 @@
 //! * [`applier`]: batches through plugin and writer; finds the event at fault.
 //! * [`worker`]: the projection's thread: runs rounds, and decides what an error means.
 //! * `round`: the loop itself: fetch, batch, submit.
-//! * [`verify`]: replays the log in the recorded order and compares.
+//! * [`replay`]: applies the log in the order that another read model recorded.
+//! * [`verify`]: replays a read model's log and compares.
 
 pub mod applier;
 pub mod batch;
@@ -28,7 +29,7 @@ use crate::read_model::Blueprint;
 
 pub use options::{BatchOptions, OnTruncated, Options, RebuildOptions};
 pub use status::{State, Status};
-pub use worker::{Projection, Worker};
+pub use worker::{IsOver, Projection, Worker};
 
 /// The read model that a plugin writes.
 pub(crate) fn blueprint(plugin: &Plugin) -> Blueprint {

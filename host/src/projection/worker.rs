@@ -385,7 +385,11 @@ impl Run {
 
     fn try_round(&mut self) -> Result<(), Left> {
         let plugin = Arc::clone(&self.projection.plugin);
-        let writer = read_model::Writer::open(&self.projection.read_model, &super::blueprint(&plugin), Durability::Normal)?;
+        let writer = read_model::Writer::open(
+            &self.projection.read_model,
+            &super::blueprint(&plugin),
+            Durability::Normal,
+        )?;
         let (start, client, mut consumer) = self.open_source(&writer)?;
         self.show_checkpoint(&start);
         if self.projection.once && self.target.is_none() {
@@ -407,10 +411,7 @@ impl Run {
 
     /// The positions to start at, and a consumer there. One that was left in order goes on when it is where
     /// the read model is: a new one would wait for its first record for half a second.
-    fn open_source(
-        &mut self,
-        writer: &read_model::Writer,
-    ) -> Result<(Checkpoints, Client, Consumer), Left> {
+    fn open_source(&mut self, writer: &read_model::Writer) -> Result<(Checkpoints, Client, Consumer), Left> {
         if let Some((client, consumer)) = self.source.take() {
             let start = self.read_positions(writer)?;
             let is_there = |position: &Position| {

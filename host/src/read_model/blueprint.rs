@@ -1,15 +1,18 @@
 //! What a database is made for: whose it is, its schema, its state version.
 
 use super::authorizer::{Actor, Authorizer};
-use super::{Error, checkpoint};
-use rusqlite::{Connection, OptionalExtension};
+use super::{Error, checkpoint, journal};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use sha2::{Digest, Sha256};
 use std::path::Path;
+use std::time::Duration;
 
 /// "LNTN", so that `file` and friends can tell a read model from another database.
 const APPLICATION_ID: i32 = 0x4C4E_544E;
 /// The layout of Lantern's own tables, in SQLite's `user_version`.
-const FORMAT_VERSION: i32 = 1;
+const FORMAT_VERSION: i32 = 2;
+/// How long to wait for somebody else's lock.
+const BUSY: Duration = Duration::from_secs(5);
 /// How much of a statement an error shows.
 const SHOWN_BYTES_MAX: usize = 200;
 
@@ -34,6 +37,32 @@ impl Blueprint {
             hasher.update(statement.as_bytes());
         }
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether a read model can go on with this: it was built with the same schema and state version, or is
+    /// not there yet.
+    ///
+    /// # Errors
+    /// When there is a file and it cannot be read, or is no read model of this plugin.
+    pub fn fits(&self, path: &Path) -> Result<bool, Error> {
+        if !path.exists() {
+            return Ok(true);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|source| Error::Open { path: path.into(), source })?;
+        let storage = |source| Error::Storage { path: path.into(), source };
+        connection.busy_timeout(BUSY).map_err(storage)?;
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(storage)?;
+        if tables == 0 {
+            return Ok(true);
+        }
+        match self.compare(&connection, path) {
+            Err(Error::Differs { .. }) => Ok(false),
+            compared => compared.map(|()| true),
+        }
     }
 
     /// Makes an empty database into this read model, or checks that an existing one is it.
@@ -62,6 +91,7 @@ impl Blueprint {
                 "CREATE TABLE _lantern_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
             )
             .and_then(|()| connection.execute_batch(checkpoint::TABLES))
+            .and_then(|()| connection.execute_batch(journal::TABLES))
             .map_err(storage)?;
         for (key, value) in [
             ("plugin", self.plugin.clone()),
@@ -87,7 +117,19 @@ impl Blueprint {
         Ok(())
     }
 
+    /// Takes over an existing read model, if it is this one.
     fn check(&self, connection: &Connection, path: &Path) -> Result<(), Error> {
+        self.compare(connection, path)?;
+        connection
+            .execute(
+                "UPDATE _lantern_meta SET value = ?1 WHERE key = 'digest' AND value <> ?1",
+                [&self.digest],
+            )
+            .map_err(|source| Error::Storage { path: path.into(), source })?;
+        Ok(())
+    }
+
+    fn compare(&self, connection: &Connection, path: &Path) -> Result<(), Error> {
         let storage = |source| Error::Storage { path: path.into(), source };
         let foreign = |reason: String| Error::Foreign { path: path.into(), reason };
         let pragma = |name: &str| {
@@ -119,12 +161,6 @@ impl Blueprint {
                 new: describe(&self.state_version.to_string(), &self.schema_digest()),
             });
         }
-        connection
-            .execute(
-                "UPDATE _lantern_meta SET value = ?1 WHERE key = 'digest' AND value <> ?1",
-                [&self.digest],
-            )
-            .map_err(storage)?;
         Ok(())
     }
 }

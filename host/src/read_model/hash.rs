@@ -1,25 +1,22 @@
 //! Whether two databases say the same: a hash of the rows, not of the file.
 //!
 //! Tables in the order of their names, each with its columns and its rows in the order of all their
-//! columns, every value with its kind. Lantern's own tables, indexes, shadow tables and rowids do not count.
+//! columns, byte by byte, every value with its kind. Lantern's own tables, indexes, shadow tables and rowids do not count.
 
-use super::checkpoint::{self, Run};
-use super::{Error, RESERVED_PREFIX};
+use super::{Error, RESERVED_PREFIX, Snapshot};
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a read model says at one moment, and how it came to say it.
+/// What a read model says at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     /// The hash of all its tables, in hex.
     pub hash: String,
     /// The hash of each table, in hex, by name.
     pub tables: BTreeMap<String, String>,
-    /// The order in which ranges of partitions were applied.
-    pub journal: Vec<Run>,
 }
 
 impl Fingerprint {
@@ -28,25 +25,21 @@ impl Fingerprint {
     /// # Errors
     /// When the database cannot be read.
     pub fn of(path: &Path) -> Result<Self, Error> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)
-            .map_err(|source| Error::Open { path: path.into(), source })?;
-        fingerprint(&connection).map_err(|source| Error::Storage { path: path.into(), source })
+        Snapshot::of(path)?.fingerprint()
     }
 }
 
-fn fingerprint(connection: &Connection) -> rusqlite::Result<Fingerprint> {
-    let transaction = connection.unchecked_transaction()?;
-    let journal = checkpoint::journal(&transaction)?;
+/// Of what the connection sees; in a transaction it is of one moment.
+pub fn fingerprint(connection: &Connection) -> rusqlite::Result<Fingerprint> {
     let mut all = Sha256::new();
     let mut hashes = BTreeMap::new();
-    for table in tables(&transaction)? {
-        let hash = hash(&transaction, &table)?;
+    for table in tables(connection)? {
+        let hash = hash(connection, &table)?;
         text(&mut all, b't', table.as_bytes());
         all.update(hash);
         hashes.insert(table, hex(&hash));
     }
-    Ok(Fingerprint { hash: hex(&all.finalize()), tables: hashes, journal })
+    Ok(Fingerprint { hash: hex(&all.finalize()), tables: hashes })
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -54,7 +47,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The tables that a plugin has made, in the order of their names.
-fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
         "SELECT name FROM pragma_table_list
          WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
@@ -66,14 +59,30 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 }
 
 /// A name as SQL wants it quoted.
-fn quoted(name: &str) -> String {
+pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The names of a table's columns, as `SELECT *` has them.
+pub fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    let statement = connection.prepare(&format!("SELECT * FROM {} LIMIT 0", quoted(table)))?;
+    Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+}
+
+/// An order of rows that is the same in every database: a column's collation may take different texts for
+/// equal, and numbers of different kinds are.
+pub fn order<S: AsRef<str>>(columns: &[S]) -> String {
+    let term = |column: &S| {
+        let column = quoted(column.as_ref());
+        format!("{column} COLLATE BINARY, typeof({column})")
+    };
+    columns.iter().map(term).collect::<Vec<_>>().join(", ")
 }
 
 fn hash(connection: &Connection, table: &str) -> rusqlite::Result<[u8; 32]> {
     let mut hasher = Sha256::new();
-    let columns = connection.prepare(&format!("SELECT * FROM {} LIMIT 0", quoted(table)))?.column_count();
-    let order = (1..=columns).map(|column| column.to_string()).collect::<Vec<_>>().join(",");
+    let names = columns(connection, table)?;
+    let order = order(&names);
     let mut statement = connection.prepare(&format!("SELECT * FROM {} ORDER BY {order}", quoted(table)))?;
     for column in statement.column_names() {
         text(&mut hasher, b'c', column.as_bytes());
@@ -81,7 +90,7 @@ fn hash(connection: &Connection, table: &str) -> rusqlite::Result<[u8; 32]> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         hasher.update(b"r");
-        for column in 0..columns {
+        for column in 0..names.len() {
             value(&mut hasher, row.get_ref(column)?);
         }
     }

@@ -5,26 +5,38 @@
 //! * [`Writer`]: the one connection that writes, and its transactions.
 //! * [`Reader`]: connections that read, for people and programs.
 //! * `blueprint`: what a database is made for, and whether an existing one fits.
-//! * `checkpoint`: how far it is, and in which order it came there.
+//! * `checkpoint`, `journal`: how far it is, and in which order it came there, by which plugins.
+//! * [`Durability`]: what a crash of the machine may take.
 //! * `authorizer`, `clock`: what a plugin's SQL may not do.
 //! * `statements`: a plugin's SQL: prepared, written in bulk, queried.
-//! * [`Fingerprint`]: whether two databases say the same.
+//! * [`Snapshot`]: everything about a read model at one moment.
+//! * [`Fingerprint`]: whether two databases say the same; [`diff`]: what they say differently.
+//! * [`backup`]: a copy of one that is in use, and the way back.
 
 mod authorizer;
+pub mod backup;
 mod blueprint;
 mod checkpoint;
 mod clock;
+pub mod diff;
+mod durability;
 mod hash;
+mod journal;
 mod reader;
+mod snapshot;
 mod statements;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use blueprint::Blueprint;
-pub use checkpoint::{Advance, Checkpoints, Run};
+pub use checkpoint::{Advance, Checkpoints};
+pub use diff::{Diff, diff};
+pub use durability::Durability;
 pub use hash::Fingerprint;
+pub use journal::{Cursor, Page, Run};
 pub use reader::{Cell, Reader, ReaderLimits};
+pub use snapshot::Snapshot;
 pub use statements::{Fault, Refusal};
 pub use writer::Writer;
 
@@ -100,6 +112,22 @@ pub enum Error {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// The machine was started anew while the read model was built with relaxed durability.
+    #[error(
+        "{} was being built when the machine went down, and may be damaged: delete it, and it is built anew", path.display()
+    )]
+    Unsettled {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A file beside the database, or the file as a whole, cannot be read or written.
+    #[error("{}: {source}. Check that the folder exists, is writable and has space", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The query is refused, wrong, or over a limit.
     #[error("{0}")]
     Query(String),
@@ -108,7 +136,7 @@ pub enum Error {
 impl Error {
     /// Whether the same may succeed later, without anybody changing the plugin or the events.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Error::Storage { .. } | Error::Open { .. })
+        matches!(self, Error::Storage { .. } | Error::Open { .. } | Error::File { .. })
     }
 }
 

@@ -1,11 +1,11 @@
 //! Connections that read a read model, for people and programs: never more than one statement that reads.
 
 use super::authorizer::{Actor, Authorizer};
-use super::checkpoint::{self, Checkpoints, Run};
-use super::{Error, blueprint};
+use super::checkpoint::{self, Checkpoints};
+use super::{Cursor, Error, Page, blueprint, journal};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ pub struct ReaderLimits {
 }
 
 /// A value of a result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Cell {
     /// NULL.
@@ -71,12 +71,20 @@ impl Reader {
         checkpoint::load(&self.connection).map_err(|source| self.storage(source))
     }
 
-    /// The order in which ranges of partitions were applied, oldest first.
+    /// Where each partition was taken up.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn journal(&self) -> Result<Vec<Run>, Error> {
-        checkpoint::journal(&self.connection).map_err(|source| self.storage(source))
+    pub fn beginnings(&self) -> Result<Checkpoints, Error> {
+        checkpoint::beginnings(&self.connection).map_err(|source| self.storage(source))
+    }
+
+    /// At most `limit` runs of the journal behind a place in it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn journal_after(&self, cursor: Cursor, limit: usize) -> Result<Page, Error> {
+        journal::after(&self.connection, cursor, limit).map_err(|source| self.storage(source))
     }
 
     /// The digest of the plugin that wrote last.
@@ -138,7 +146,7 @@ impl Reader {
     }
 }
 
-fn cell(value: ValueRef<'_>) -> Cell {
+pub(super) fn cell(value: ValueRef<'_>) -> Cell {
     match value {
         ValueRef::Null => Cell::Null,
         ValueRef::Integer(value) => Cell::Integer(value),

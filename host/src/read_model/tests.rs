@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-fn blueprint(schema: &[&str]) -> Blueprint {
+pub(super) fn blueprint(schema: &[&str]) -> Blueprint {
     Blueprint {
         plugin: "t".into(),
         digest: "d".into(),
@@ -16,23 +16,23 @@ fn blueprint(schema: &[&str]) -> Blueprint {
     }
 }
 
-const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, x)";
+pub(super) const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, x)";
 
-struct Scratch {
-    folder: tempfile::TempDir,
+pub(super) struct Scratch {
+    pub folder: tempfile::TempDir,
 }
 
 impl Scratch {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Scratch { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    pub fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("t.db")
     }
 
-    fn open(&self, schema: &[&str]) -> Result<Writer, Error> {
-        Writer::open(&self.path(), &blueprint(schema))
+    pub fn open(&self, schema: &[&str]) -> Result<Writer, Error> {
+        Writer::open(&self.path(), &blueprint(schema), Durability::Normal)
     }
 }
 
@@ -52,8 +52,8 @@ fn run(writer: &mut Writer, sql: &str) -> Result<(), Refusal> {
     done
 }
 
-fn advance(from: i64, to: i64) -> Advance {
-    Advance { topic: "a".into(), partition: 0, from, to }
+pub(super) fn advance(from: i64, to: i64) -> Advance {
+    Advance { topic: "a".into(), partition: 0, from, to, events: (to - from) as u64 }
 }
 
 /// A plugin that could see or change Lantern's tables, leave its file, or end the transaction could break
@@ -152,24 +152,6 @@ fn count(path: &Path) -> i64 {
     found
 }
 
-/// The order of partitions is needed for a replay; one line per change of partition keeps it small.
-#[test]
-fn the_journal_is_run_length_encoded_across_transactions() {
-    let scratch = Scratch::new();
-    let mut writer = scratch.open(&[TABLE]).unwrap();
-    for partition in [0, 1] {
-        writer.begin_partition("a", partition, 0).unwrap();
-    }
-    let other = |from, to| Advance { partition: 1, ..advance(from, to) };
-    for runs in
-        [vec![advance(0, 3)], vec![advance(3, 9)], vec![advance(9, 10), other(0, 4)], vec![other(4, 5)]]
-    {
-        writer.begin().unwrap();
-        writer.commit(&runs).unwrap();
-    }
-    assert_eq!(writer.journal().unwrap(), [advance(0, 10), other(0, 5)]);
-}
-
 /// ON CONFLICT ROLLBACK ends the transaction under us: what comes after it must not be committed alone.
 #[test]
 fn a_statement_that_ends_the_transaction_fails_the_batch() {
@@ -197,19 +179,19 @@ fn a_database_that_does_not_fit_is_refused_and_left_alone() {
     let error = scratch.open(&["CREATE TABLE t (id INTEGER PRIMARY KEY)"]).unwrap_err().to_string();
     assert!(error.contains("was built with state version 1"), "{error}");
     let raised = Blueprint { state_version: 2, ..blueprint(&[TABLE]) };
-    let error = Writer::open(&scratch.path(), &raised).unwrap_err().to_string();
+    let error = Writer::open(&scratch.path(), &raised, Durability::Normal).unwrap_err().to_string();
     assert!(error.contains("the plugin now has state version 2"), "{error}");
     let other = Blueprint { plugin: "u".into(), ..blueprint(&[TABLE]) };
-    let error = Writer::open(&scratch.path(), &other).unwrap_err().to_string();
+    let error = Writer::open(&scratch.path(), &other, Durability::Normal).unwrap_err().to_string();
     assert!(error.contains("belongs to the plugin \"t\""), "{error}");
 
     let foreign = scratch.folder.path().join("foreign.db");
     rusqlite::Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE mine (x)").unwrap();
-    let error = Writer::open(&foreign, &blueprint(&[TABLE])).unwrap_err().to_string();
+    let error = Writer::open(&foreign, &blueprint(&[TABLE]), Durability::Normal).unwrap_err().to_string();
     assert!(error.contains("is not a read model"), "{error}");
     let text = scratch.folder.path().join("text.db");
     std::fs::write(&text, "not a database, but long enough to be looked at as one".repeat(100)).unwrap();
-    assert!(Writer::open(&text, &blueprint(&[TABLE])).is_err());
+    assert!(Writer::open(&text, &blueprint(&[TABLE]), Durability::Normal).is_err());
 }
 
 /// A schema is the plugin's, and as little trusted as its statements.

@@ -1,9 +1,10 @@
 //! The one connection that writes a read model.
 
 use super::authorizer::{Actor, Authorizer};
-use super::checkpoint::{self, Advance, Checkpoints, Run};
+use super::checkpoint::{self, Advance, Checkpoints};
+use super::durability::{self, Durability};
 use super::statements::{Fault, Refusal, Session, Statements};
-use super::{Blueprint, Error, clock};
+use super::{Blueprint, Error, clock, journal};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Writer {
     connection: Connection,
     authorizer: Authorizer,
     path: PathBuf,
+    /// The journal's id of the plugin that writes.
+    plugin: i64,
     statements: Statements,
     deadline: Deadline,
 }
@@ -54,8 +57,9 @@ impl Writer {
     /// Opens a read model, or makes it when there is none.
     ///
     /// # Errors
-    /// When the file cannot be opened, is not this plugin's, or was built with another schema or state version.
-    pub fn open(path: &Path, blueprint: &Blueprint) -> Result<Self, Error> {
+    /// When the file cannot be opened, is not this plugin's, or was built with another schema or state version;
+    /// [`Error::Unsettled`] when it was being built and the machine went down.
+    pub fn open(path: &Path, blueprint: &Blueprint, durability: Durability) -> Result<Self, Error> {
         let opened = |source| Error::Open { path: path.into(), source };
         let mut connection = Connection::open(path).map_err(opened)?;
         // Any of the following may be the first to notice that the disk is full or the file is not a database.
@@ -74,7 +78,30 @@ impl Writer {
         connection.progress_handler(STEPS_PER_LOOK, Some(move || seen.is_past())).map_err(storage)?;
         let authorizer = Authorizer::install(&mut connection).map_err(storage)?;
         blueprint.ensure(&connection, &authorizer, path)?;
-        Ok(Writer { connection, authorizer, path: path.into(), statements: Statements::default(), deadline })
+        durability::enter(&connection, path, durability)?;
+        let plugin = journal::plugin(&connection, &blueprint.digest).map_err(storage)?;
+        let statements = Statements::default();
+        Ok(Writer { connection, authorizer, path: path.into(), plugin, statements, deadline })
+    }
+
+    /// Goes on for another plugin, which must have the same schema and state version.
+    ///
+    /// # Errors
+    /// When it has not, or the database cannot be written.
+    pub fn adopt(&mut self, blueprint: &Blueprint) -> Result<(), Error> {
+        blueprint.ensure(&self.connection, &self.authorizer, &self.path)?;
+        self.plugin =
+            journal::plugin(&self.connection, &blueprint.digest).map_err(|source| self.storage(source))?;
+        self.statements = Statements::default();
+        Ok(())
+    }
+
+    /// Makes everything that was written durable, and goes on as [`Durability::Normal`].
+    ///
+    /// # Errors
+    /// When the disk refuses, or a reader of an earlier moment is in the way; then try again.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        durability::settle(&self.connection, &self.path)
     }
 
     fn storage(&self, source: rusqlite::Error) -> Error {
@@ -87,14 +114,6 @@ impl Writer {
     /// When the database cannot be read.
     pub fn checkpoints(&self) -> Result<Checkpoints, Error> {
         checkpoint::load(&self.connection).map_err(|source| self.storage(source))
-    }
-
-    /// The order in which ranges of partitions were applied, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn journal(&self) -> Result<Vec<Run>, Error> {
-        checkpoint::journal(&self.connection).map_err(|source| self.storage(source))
     }
 
     /// Takes up a partition that the read model does not have yet, at the log's first offset.
@@ -129,8 +148,11 @@ impl Writer {
                 "the plugin's SQL ended the batch's transaction (ON CONFLICT ROLLBACK?)".into(),
             ));
         }
-        let done =
-            checkpoint::advance(&self.connection, &self.path, runs).and_then(|()| self.execute("COMMIT"));
+        let done = checkpoint::advance(&self.connection, &self.path, runs)
+            .and_then(|()| {
+                journal::record(&self.connection, self.plugin, runs).map_err(|source| self.storage(source))
+            })
+            .and_then(|()| self.execute("COMMIT"));
         if done.is_err() {
             self.rollback();
         }

@@ -1,0 +1,319 @@
+//! The part of a replay that one plugin applies.
+
+use super::error::SILENCE_MAX;
+use super::{Control, Error, Followed, Journal, Plugins, Progress, Replayer};
+use crate::event;
+use crate::log::{self, Client};
+use crate::projection::applier::Applier;
+use crate::projection::batch::Collector;
+use crate::projection::options::OnTruncated;
+use crate::read_model::{Checkpoints, Run, Writer};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long one fetch waits, and so how soon a replay notices that it shall stop.
+const FETCH_WAIT: Duration = Duration::from_millis(100);
+/// The most runs of a batch: those of events that the plugin does not read fill no frame.
+const RUNS_MAX: usize = 100_000;
+
+/// Why a pass is over.
+pub(super) enum Ended {
+    Followed(Followed),
+    /// The plugin with this digest has to go on.
+    Plugin(Arc<str>),
+    /// The journal has a partition that was not known at the start.
+    Partition,
+}
+
+pub(super) struct Pass {
+    applier: Applier,
+    collector: Collector,
+    digest: String,
+    /// Where some partitions end, when an end is given.
+    until: Option<Checkpoints>,
+    /// How many of them have not come there yet.
+    ahead: usize,
+    progress: Progress,
+    /// Events that were applied before this pass.
+    earlier: u64,
+}
+
+/// What is left of a run when a batch is full or the replay is to stop.
+enum Filled {
+    Done,
+    Full,
+    Stop,
+}
+
+impl Pass {
+    pub fn start(
+        replayer: &Replayer,
+        writer: Writer,
+        positions: Checkpoints,
+        journal: &dyn Journal,
+        until: Option<Checkpoints>,
+    ) -> Result<Self, Error> {
+        let beginnings = journal.beginnings()?;
+        let done = positions.iter().map(|(place, at)| at - beginnings.get(place).unwrap_or(at)).sum::<i64>();
+        let ends = journal.checkpoints()?;
+        let total = positions.iter().map(|(place, at)| {
+            let end = until.as_ref().and_then(|until| until.get(place)).or(ends.get(place)).unwrap_or(at);
+            end - beginnings.get(place).unwrap_or(end)
+        });
+        let progress = Progress {
+            done: u64::try_from(done).unwrap_or(0),
+            total: u64::try_from(total.sum::<i64>()).unwrap_or(0),
+            events: replayer.events,
+        };
+        let setup = &replayer.setup;
+        let is_ahead = |place: &(String, i32), end: i64| positions.get(place).is_none_or(|at| *at < end);
+        let ahead = until.iter().flatten().filter(|(place, end)| is_ahead(place, **end)).count();
+        Ok(Pass {
+            collector: Collector::new(&replayer.plugin.manifest, positions),
+            applier: Applier::start(&setup.engine, &replayer.plugin, &setup.limits, writer)?,
+            digest: replayer.plugin.digest.to_string(),
+            until,
+            ahead,
+            progress,
+            earlier: replayer.events,
+        })
+    }
+
+    /// Waits until the writer is at rest; answers how many events were committed.
+    pub fn end(self) -> u64 {
+        self.applier.committed().events
+    }
+
+    /// Goes through the journal from the replayer's place in it. Unless it fails, everything before the place at which
+    /// it leaves that is committed.
+    pub fn run(
+        &mut self,
+        replayer: &mut Replayer,
+        journal: &dyn Journal,
+        control: Control<'_>,
+    ) -> Result<Ended, Error> {
+        let ended = loop {
+            if self.until.is_some() && self.ahead == 0 {
+                break Ended::Followed(Followed::CaughtUp);
+            }
+            let page = journal.page(replayer.cursor.1)?;
+            if page.runs.is_empty() {
+                break Ended::Followed(Followed::CaughtUp);
+            }
+            if let Some(ended) = self.page(replayer, &page.runs, control)? {
+                break ended;
+            }
+            replayer.cursor.1 = page.next;
+        };
+        self.submit()?;
+        self.applier.drain()?;
+        let _ = control(self.report());
+        Ok(ended)
+    }
+
+    fn page(
+        &mut self,
+        replayer: &mut Replayer,
+        runs: &[Run],
+        control: Control<'_>,
+    ) -> Result<Option<Ended>, Error> {
+        for run in runs {
+            if !replayer.reads(&run.topic) {
+                continue;
+            }
+            let Some(at) = self.collector.position(&run.topic, run.partition) else {
+                return Ok(Some(Ended::Partition));
+            };
+            let end = self.limit(run).map_or(run.to, |limit| run.to.min(limit));
+            if at >= end {
+                continue;
+            }
+            if let Some(digest) = replayer.other_plugin(run, &self.digest) {
+                return Ok(Some(Ended::Plugin(digest)));
+            }
+            let is_whole = at == run.from && end == run.to;
+            let mut found = 0;
+            loop {
+                let filled = self.fill(replayer, run, end, &mut found, control)?;
+                if !matches!(filled, Filled::Done) || self.is_full(replayer) {
+                    self.submit()?;
+                    if control(self.report()).is_break() || matches!(filled, Filled::Stop) {
+                        return Ok(Some(Ended::Followed(Followed::Stopped)));
+                    }
+                }
+                if matches!(filled, Filled::Done) {
+                    break;
+                }
+            }
+            if matches!(replayer.setup.plugins, Plugins::Recorded { .. }) && is_whole && found != run.events {
+                return Err(compacted(run, found));
+            }
+            if self.limit(run) == Some(end) {
+                self.ahead = self.ahead.saturating_sub(1);
+                if self.ahead == 0 {
+                    return Ok(Some(Ended::Followed(Followed::CaughtUp)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where a run's partition ends in this replay. Only replays up to a position have such limits.
+    fn limit(&self, run: &Run) -> Option<i64> {
+        self.until.as_ref()?.get(&(run.topic.to_string(), run.partition)).copied()
+    }
+
+    fn is_full(&self, replayer: &Replayer) -> bool {
+        let batch = &replayer.setup.batch;
+        self.collector.len() >= batch.events_max
+            || self.collector.size_bytes() >= batch.bytes_max
+            || self.collector.runs() >= RUNS_MAX
+    }
+
+    fn submit(&mut self) -> Result<(), Error> {
+        if !self.collector.is_empty() {
+            let spare = self.applier.spare();
+            self.applier.submit(self.collector.finish(spare))?;
+        }
+        Ok(())
+    }
+
+    fn report(&self) -> Progress {
+        Progress { events: self.earlier + self.applier.committed().events, ..self.progress }
+    }
+
+    /// Collects what is left of a run before `end`, or as much as a batch has room for.
+    fn fill(
+        &mut self,
+        replayer: &mut Replayer,
+        run: &Run,
+        end: i64,
+        found: &mut u64,
+        control: Control<'_>,
+    ) -> Result<Filled, Error> {
+        let index = replayer.indexes.get(&(Arc::clone(&run.topic), run.partition)).copied();
+        let mut silent_since = Instant::now();
+        loop {
+            let setup = &replayer.setup;
+            let envelope = setup.options.envelope(&replayer.plugin.manifest);
+            let before = self.collector.position(&run.topic, run.partition).unwrap_or(run.from);
+            let (Some(reader), Some(index)) = (&mut replayer.reader, index) else {
+                return Err(Error::Silent { topic: run.topic.to_string(), partition: run.partition });
+            };
+            let collector = &mut self.collector;
+            let room = setup.batch.events_max.saturating_sub(collector.len()).max(1);
+            let room_bytes = setup.batch.bytes_max.saturating_sub(collector.size_bytes()).max(1);
+            let mut bad = None;
+            let fetched = reader.fetch(index, end, room, room_bytes, FETCH_WAIT, |record| {
+                if collector.has(&record) {
+                    return ControlFlow::Continue(());
+                }
+                match event::open(envelope, &record) {
+                    Ok(event) => {
+                        *found += u64::from(collector.push(&event));
+                        ControlFlow::Continue(())
+                    }
+                    Err(error) => {
+                        bad = Some(error);
+                        ControlFlow::Break(())
+                    }
+                }
+            });
+            if let Some(error) = bad {
+                return Err(error.into());
+            }
+            let position = reader.position(index).map_or(0, |position| position.next_offset);
+            let fetched = match fetched {
+                Ok(fetched) => fetched,
+                Err(error) if error.is_transient() => log::Fetched::default(),
+                Err(log::Error::OffsetOutOfRange { topic, partition, offset, range: Some(range) })
+                    if range.start > offset =>
+                {
+                    let first = range.start;
+                    let goes_on = matches!(setup.plugins, Plugins::One(_))
+                        && setup.options.on_truncated == OnTruncated::Earliest;
+                    if !goes_on {
+                        return Err(Error::Truncated { topic, partition, needed: offset, first });
+                    }
+                    tracing::warn!(
+                        "{topic}/{partition}@{offset} is no longer in the log: going on at {first}"
+                    );
+                    self.collector.advance(&topic, partition, first.min(end));
+                    self.progress.done += u64::try_from(first.min(end) - before).unwrap_or(0);
+                    replayer.skip(&topic, partition, first)?;
+                    if first >= end {
+                        return Ok(Filled::Done);
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if position >= end {
+                self.collector.advance(&run.topic, run.partition, end);
+            }
+            let at = self.collector.position(&run.topic, run.partition).unwrap_or(before);
+            self.progress.done += u64::try_from(at - before).unwrap_or(0);
+            if at >= end {
+                return Ok(Filled::Done);
+            }
+            if self.is_full(replayer) {
+                return Ok(Filled::Full);
+            }
+            if fetched.ends > 0 {
+                replayer.check_end(run, end)?;
+            }
+            if fetched.records > 0 {
+                silent_since = Instant::now();
+                continue;
+            }
+            if silent_since.elapsed() > SILENCE_MAX {
+                return Err(Error::Silent { topic: run.topic.to_string(), partition: run.partition });
+            }
+            if control(self.report()).is_break() {
+                return Ok(Filled::Stop);
+            }
+        }
+    }
+}
+
+impl Replayer {
+    /// At the end of a partition: whether that is the end of the log, which may have grown since.
+    fn check_end(&self, run: &Run, applied: i64) -> Result<(), Error> {
+        let end = match Client::new(&self.setup.log)?.watermarks(&run.topic, run.partition) {
+            Ok(there) => there.end,
+            Err(error) if error.is_transient() => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if end >= applied {
+            return Ok(());
+        }
+        Err(Error::Short { topic: run.topic.to_string(), partition: run.partition, end, applied })
+    }
+
+    /// Reads on behind what the log no longer has.
+    fn skip(&mut self, topic: &str, partition: i32, first: i64) -> Result<(), Error> {
+        let mut positions = Vec::new();
+        let Some(reader) = &self.reader else { return Ok(()) };
+        for index in 0..self.indexes.len() {
+            let Some(at) = reader.position(index) else { continue };
+            let is_it = at.topic == topic && at.partition == partition;
+            let next_offset = if is_it { first } else { at.next_offset };
+            positions.push(log::Assignment { topic: at.topic.clone(), partition: at.partition, next_offset });
+        }
+        let name = format!("{}-replay", self.plugin.manifest.name);
+        self.reader = Some(Client::new(&self.setup.log)?.partitions_reader(&name, &positions)?);
+        Ok(())
+    }
+}
+
+fn compacted(run: &Run, found: u64) -> Error {
+    Error::Compacted {
+        topic: run.topic.to_string(),
+        partition: run.partition,
+        from: run.from,
+        to: run.to,
+        recorded: run.events,
+        found,
+    }
+}

@@ -1,0 +1,181 @@
+//! A copy of a read model that is in use: one file with its checkpoint and the plugins that wrote it.
+
+use super::durability::sync_folder;
+use super::hash::quoted;
+use super::{Checkpoints, Error, Snapshot, durability};
+use rusqlite::{Connection, OptionalExtension};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Lantern's own table of the plugins in a backup.
+const ARTIFACTS: &str = "_lantern_artifacts";
+/// Pages that are copied between two reports of progress: 4 MiB.
+const STEP_PAGES: i32 = 1024;
+
+/// What a backup holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// The name of the plugin whose read model it is.
+    pub plugin: String,
+    /// The digest of the plugin that wrote last.
+    pub digest: String,
+    /// The next offsets to apply.
+    pub checkpoints: Checkpoints,
+    /// The digests of the plugins that are in it.
+    pub artifacts: Vec<String>,
+}
+
+/// Copies a read model as it is now to `target`, which is there whole or not at all. `artifact` gives the bytes of
+/// a plugin that wrote it, if they are there; `progress` is told how many pages of how many are copied.
+///
+/// # Errors
+/// When `target` exists and is not to be replaced, or reading or writing fails.
+pub fn write(
+    source: &Path,
+    target: &Path,
+    replace: bool,
+    artifact: &mut dyn FnMut(&str) -> io::Result<Option<Vec<u8>>>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Contents, Error> {
+    let file = |source| Error::File { path: target.into(), source };
+    if !replace && target.symlink_metadata().is_ok() {
+        return Err(file(io::Error::new(io::ErrorKind::AlreadyExists, "it exists already")));
+    }
+    let snapshot = Snapshot::of(source)?;
+    if durability::is_relaxed(snapshot.connection(), source)? {
+        return Err(Error::Query(format!("{} is still being built: back it up later", source.display())));
+    }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let scratch = tempfile::Builder::new()
+        .prefix(".lantern-backup-")
+        .tempdir_in(folder.unwrap_or(Path::new(".")))
+        .map_err(file)?;
+    let unfinished = scratch.path().join("backup.db");
+    let mut artifacts = Vec::new();
+    {
+        let storage = |source| Error::Storage { path: target.into(), source };
+        let mut copy = Connection::open(&unfinished).map_err(storage)?;
+        copy.execute_batch("PRAGMA synchronous = OFF").map_err(storage)?;
+        copy_pages(&snapshot, &mut copy, progress).map_err(storage)?;
+        copy.execute_batch(&format!(
+            "PRAGMA journal_mode = DELETE;
+             CREATE TABLE {ARTIFACTS} (digest TEXT PRIMARY KEY, wasm BLOB NOT NULL) WITHOUT ROWID"
+        ))
+        .map_err(storage)?;
+        for digest in snapshot.digests()? {
+            if let Some(wasm) = artifact(&digest).map_err(file)? {
+                let insert = format!("INSERT INTO {ARTIFACTS} VALUES (?1, ?2)");
+                copy.execute(&insert, (&digest, wasm)).map_err(storage)?;
+                artifacts.push(digest);
+            }
+        }
+        copy.close().map_err(|(_, source)| storage(source))?;
+    }
+    File::open(&unfinished).and_then(|written| written.sync_all()).map_err(file)?;
+    std::fs::rename(&unfinished, target).and_then(|()| sync_folder(target)).map_err(file)?;
+    Ok(Contents {
+        plugin: snapshot.plugin()?,
+        digest: snapshot.digest()?,
+        checkpoints: snapshot.checkpoints()?,
+        artifacts,
+    })
+}
+
+/// Within the snapshot's transaction, so that no writer makes it begin anew.
+fn copy_pages(
+    snapshot: &Snapshot,
+    copy: &mut Connection,
+    progress: &mut dyn FnMut(u64, u64),
+) -> rusqlite::Result<()> {
+    use rusqlite::backup::{Backup, StepResult};
+    let backup = Backup::new(snapshot.connection(), copy)?;
+    loop {
+        let step = backup.step(STEP_PAGES)?;
+        let at = backup.progress();
+        let total = u64::try_from(at.pagecount).unwrap_or(0);
+        progress(total.saturating_sub(u64::try_from(at.remaining).unwrap_or(0)), total);
+        match step {
+            StepResult::Done => return Ok(()),
+            // The source is held and the copy is ours alone: nobody else can be in the way for long.
+            StepResult::Busy | StepResult::Locked => std::thread::sleep(std::time::Duration::from_millis(5)),
+            _ => {}
+        }
+    }
+}
+
+/// What a file that should be a backup holds.
+///
+/// # Errors
+/// When it is none, or cannot be read.
+pub fn inspect(path: &Path) -> Result<Contents, Error> {
+    let snapshot = Snapshot::of(path)?;
+    let there = "SELECT name FROM sqlite_schema WHERE name = ?1";
+    let found: Option<String> =
+        snapshot.ask(|connection| connection.query_row(there, [ARTIFACTS], |row| row.get(0)).optional())?;
+    if found.is_none() {
+        let reason = "it is a read model, but no backup: make one with `lantern backup`".into();
+        return Err(Error::Foreign { path: path.into(), reason });
+    }
+    let artifacts = snapshot.ask(|connection| {
+        connection
+            .prepare(&format!("SELECT digest FROM {ARTIFACTS} ORDER BY digest"))?
+            .query_map([], |row| row.get(0))?
+            .collect()
+    })?;
+    Ok(Contents {
+        plugin: snapshot.plugin()?,
+        digest: snapshot.digest()?,
+        checkpoints: snapshot.checkpoints()?,
+        artifacts,
+    })
+}
+
+/// Makes the read model in a backup into the file `target`, which must not exist; `artifact` is given every plugin
+/// in it.
+///
+/// # Errors
+/// When it is no backup, or reading or writing fails.
+pub fn restore(
+    path: &Path,
+    target: &Path,
+    artifact: &mut dyn FnMut(&str, &[u8]) -> io::Result<()>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Contents, Error> {
+    let contents = inspect(path)?;
+    let snapshot = Snapshot::of(path)?;
+    for digest in &contents.artifacts {
+        let select = format!("SELECT wasm FROM {ARTIFACTS} WHERE digest = ?1");
+        let wasm: Vec<u8> =
+            snapshot.ask(|connection| connection.query_row(&select, [digest], |row| row.get(0)))?;
+        artifact(digest, &wasm).map_err(|source| Error::File { path: path.into(), source })?;
+    }
+    let file = |source| Error::File { path: target.into(), source };
+    if target.symlink_metadata().is_ok() {
+        return Err(file(io::Error::new(io::ErrorKind::AlreadyExists, "it exists already")));
+    }
+    let unfinished = beside(target);
+    // Left by a restore that was killed.
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(error)),
+        _ => {}
+    }
+    {
+        let storage = |source| Error::Storage { path: target.into(), source };
+        let mut copy = Connection::open(&unfinished).map_err(storage)?;
+        copy.execute_batch("PRAGMA synchronous = OFF").map_err(storage)?;
+        copy_pages(&snapshot, &mut copy, progress).map_err(storage)?;
+        copy.execute_batch(&format!("DROP TABLE {}", quoted(ARTIFACTS))).map_err(storage)?;
+        copy.close().map_err(|(_, source)| storage(source))?;
+    }
+    File::open(&unfinished).and_then(|written| written.sync_all()).map_err(file)?;
+    std::fs::rename(&unfinished, target).and_then(|()| sync_folder(target)).map_err(file)?;
+    Ok(contents)
+}
+
+/// A name for a file that is not whole yet.
+fn beside(target: &Path) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".unfinished");
+    target.with_file_name(name)
+}
