@@ -111,6 +111,14 @@ impl Config {
                 .map_err(|error| Error::Environment { name: name.clone(), reason: explain(&error) })?;
             set(&mut table, section.as_deref(), &key, &value);
         }
+        let is_set =
+            |section: &str, key: &str| table.get(section).is_some_and(|keys| keys.get(key).is_some());
+        if is_set("broker", "dir") {
+            let reason = "the embedded broker's folder is always `log` in the data folder: leave `dir` of [broker] out, \
+                          and set data_dir"
+                .into();
+            return Err(Error::File { path: path.into(), reason });
+        }
         table.try_into().map_err(in_file)
     }
 }
@@ -209,6 +217,9 @@ mod tests {
         check("[projections.a]\non_truncated = 'stop'", &[], &["line 2", "`stop`", "`earliest`"]);
         check("[batch]\nevents_max = 'many'", &[], &["line 2", "invalid type"]);
         check("data_dir = ", &[], &["line 1"]);
+        // Taken, it would be passed over in silence.
+        check("[broker]\ndir = 'x'", &[], &["always `log`", "data_dir"]);
+        check("", &[("LANTERN_BROKER_DIR", "x")], &["always `log`"]);
         check(
             "",
             &[("LANTERN_BATCH_EVENT_MAX", "5")],

@@ -296,7 +296,7 @@ impl Deployments {
     }
 
     /// Shows a projection that does not run.
-    fn show_still(&self, slot: &Slot, state: &mut State, status: Status) -> Result<(), Error> {
+    pub(super) fn show_still(&self, slot: &Slot, state: &mut State, status: Status) -> Result<(), Error> {
         let still = watch::channel(status).1;
         let path = self.inner.data.status(&slot.name);
         state.persisting.push(tokio::spawn(super::persisted::follow(still.clone(), path, |_| true)));

@@ -29,7 +29,7 @@ pub use error::Error;
 use crate::catalog::{self, Catalog};
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::projection::Status;
+use crate::projection::{State, Status};
 use crate::{log, wasm};
 use generations::Generations;
 use report::{Done, Entry, Outcome, Plugin};
@@ -181,7 +181,12 @@ impl Inner {
 
     /// Whether live projections are so far behind that rebuilds should leave them the machine.
     fn is_pressed(&self) -> bool {
-        let lag: u64 = self.slots().values().map(|slot| slot.view().status.borrow().lag).sum();
+        // One that has stopped gets no nearer by being left the machine.
+        let lag = |slot: &Arc<Slot>| match &*slot.view().status.borrow() {
+            Status { state: State::CatchingUp | State::Live, lag, .. } => *lag,
+            _ => 0,
+        };
+        let lag: u64 = self.slots().values().map(lag).sum();
         lag > self.config.rebuild.lag_max
     }
 

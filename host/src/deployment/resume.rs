@@ -5,7 +5,7 @@ use super::report::{Done, Outcome};
 use super::slot::{Slot, State};
 use super::{Deployments, Error};
 use crate::catalog::{self, Build, Wanted};
-use crate::projection::Status;
+use crate::projection::{self, Status};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -25,8 +25,15 @@ impl Deployments {
             let is_gone = from.peek().is_some() && !from.any(|(path, _)| paths.contains(path));
             let slot = self.inner.slot(&known.name)?;
             let mut state = slot.state.lock().await;
+            let digest = known.digest.clone();
             if let Err(error) = self.resume_plugin(&slot, &mut state, known, is_gone).await {
                 tracing::error!("{}: not running: {error}", slot.name);
+                let halted = Status {
+                    state: projection::State::Halted,
+                    error: Some(error.to_string()),
+                    ..Status::starting(&slot.name, &digest)
+                };
+                self.show_still(&slot, &mut state, halted)?;
             }
         }
         let mut tasks = JoinSet::new();
@@ -89,7 +96,13 @@ impl Deployments {
         let still = watch::channel(Status::starting(&slot.name, &known.digest)).1;
         slot.change_view(|view| view.status = still);
         match known.wanted {
-            Wanted::Removed => return self.show_removed(slot, state, &known.digest),
+            Wanted::Removed => {
+                let status = Status {
+                    state: projection::State::Stopped,
+                    ..Status::starting(&slot.name, &known.digest)
+                };
+                return self.show_still(slot, state, status);
+            }
             Wanted::Paused => self.show_paused(slot, state)?,
             Wanted::Running => {
                 let digest = known.digest.clone();
@@ -107,14 +120,6 @@ impl Deployments {
             self.spawn_rebuild(slot, state, &plugin, &build)?;
         }
         Ok(())
-    }
-
-    fn show_removed(&self, slot: &Slot, state: &State, digest: &str) -> Result<(), Error> {
-        let status =
-            Status { state: crate::projection::State::Stopped, ..Status::starting(&slot.name, digest) };
-        let still = watch::channel(status).1;
-        slot.change_view(|view| view.status = still);
-        self.show(slot, state)
     }
 
     /// Takes note when a plugin on trial is put back, or has passed.
