@@ -44,7 +44,7 @@ pub enum Error {
         /// The folder.
         root: PathBuf,
         /// Who has it.
-        holder: Holder,
+        holder: Box<Holder>,
     },
     /// A file or folder of it cannot be made, read or written.
     #[error("cannot use the data folder: {}: {source}. Check that it exists, is writable and has space, \
@@ -145,7 +145,7 @@ impl DataDir {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = read_holder(&mut file).unwrap_or_else(|| Holder::new("another process"));
-                return Err(Error::Held { root: self.root.clone(), holder });
+                return Err(Error::Held { root: self.root.clone(), holder: Box::new(holder) });
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }

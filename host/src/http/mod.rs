@@ -74,7 +74,7 @@ impl App {
     fn router(self) -> Router {
         let plugin_file = DefaultBodyLimit::max(plugins::BYTES_MAX);
         let mut router = Router::new()
-            .route("/v1/plugins", get(plugins::list).merge(post(plugins::deploy).layer(plugin_file.clone())))
+            .route("/v1/plugins", get(plugins::list).merge(post(plugins::deploy).layer(plugin_file)))
             .route(
                 "/v1/plugins/{name}",
                 get(plugins::show)

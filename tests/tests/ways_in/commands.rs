@@ -47,7 +47,12 @@ fn a_plugin_is_deployed_looked_at_promoted_and_rolled_back_by_commands() -> Resu
         check(&site, ["promote", "nothing"], 1, &["there is no plugin", "lantern status"])?;
 
         // Other tables: what would change is shown, and the live one stays until somebody wants it otherwise.
-        let words = ["entries: no longer there", "latest: a new table", "lantern promote ledger", "lantern discard ledger"];
+        let words = [
+            "entries: no longer there",
+            "latest: a new table",
+            "lantern promote ledger",
+            "lantern discard ledger",
+        ];
         check(&site, ["deploy", &tally, "--preview"], 0, &words)?;
         await_ledger(&mut host, &site, "ledger", &topic)?;
         check(&site, ["discard", "ledger"], 0, &["given up"])?;
@@ -97,19 +102,24 @@ fn a_plugin_that_is_put_back_or_halts_is_a_failed_deployment() -> Result<()> {
         host.await_broker()?;
         client::create_topic(site.address(), &topic, 1)?;
         check(&site, ["deploy", &good], 0, &["started"])?;
-        let fault = client::NewRecord { value: Some(b"fault: trap".to_vec()), ..client::NewRecord::default() };
+        let fault =
+            client::NewRecord { value: Some(b"fault: trap".to_vec()), ..client::NewRecord::default() };
         // Held back, so that the faulty one meets the event first.
         check(&site, ["pause", "ledger"], 0, &[])?;
         client::produce(site.address(), &topic, [fault])?;
         check(&site, ["resume", "ledger"], 0, &[])?;
         await_ledger(&mut host, &site, "ledger", &topic)?;
         check(&site, ["deploy", &faulty], 0, &["swapped in"])?;
-        let fault = client::NewRecord { value: Some(b"fault: trap".to_vec()), ..client::NewRecord::default() };
+        let fault =
+            client::NewRecord { value: Some(b"fault: trap".to_vec()), ..client::NewRecord::default() };
         client::produce(site.address(), &topic, [fault])?;
         await_ledger(&mut host, &site, "ledger", &topic)?;
         ensure!(history(&site, "ledger")?.last().is_some_and(|last| last == "rejected"));
         let status = site.projection("ledger")?.context("it runs")?;
-        ensure!(status["put_back"]["reason"].as_str().is_some_and(|it| it.contains("unreachable")), "{status}");
+        ensure!(
+            status["put_back"]["reason"].as_str().is_some_and(|it| it.contains("unreachable")),
+            "{status}"
+        );
         check(&site, ["deploy", &schema], 1, &["CREATE TABEL"])?;
         Ok(())
     })
@@ -135,7 +145,9 @@ fn a_plugin_is_deployed_queried_and_removed_by_http() -> Result<()> {
         ensure!(status == 200 && outcome["result"] == "started", "{outcome}");
         await_ledger(&mut host, &site, "ledger", &topic)?;
 
-        let query = |sql: &str| ask("POST", "/v1/read-models/ledger/query", json!({ "sql": sql }).to_string().as_bytes());
+        let query = |sql: &str| {
+            ask("POST", "/v1/read-models/ledger/query", json!({ "sql": sql }).to_string().as_bytes())
+        };
         let (_, answer) = query("SELECT count(*) AS n FROM entries")?;
         ensure!(answer == json!({ "columns": ["n"], "rows": [[40]], "generation": 1 }), "{answer}");
 

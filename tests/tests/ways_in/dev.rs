@@ -94,7 +94,11 @@ fn dev_swaps_in_what_is_saved_and_a_compile_error_leaves_the_running_version_alo
         let done = (|| {
             await_said("log at", 1)?;
             client::create_topic(site.address(), "counted", 1)?;
-            client::produce(site.address(), "counted", entries(0..20).filter(|record| record.partition == 0))?;
+            client::produce(
+                site.address(),
+                "counted",
+                entries(0..20).filter(|record| record.partition == 0),
+            )?;
             await_said("started in", 1)?;
             await_said("watching", 1)?;
             write_crate(&source, "1000")?;

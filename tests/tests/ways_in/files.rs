@@ -139,7 +139,8 @@ fn a_folder_of_100_files_of_which_20_are_broken_starts_the_80_and_names_the_20()
             host.await_said(&format!("broken-{number:02}.wasm: "))?;
         }
         let refused = site.json(["history"])?;
-        let refused = refused.as_array().context("a list")?.iter().filter(|entry| entry["result"] == "rejected");
+        let refused =
+            refused.as_array().context("a list")?.iter().filter(|entry| entry["result"] == "rejected");
         ensure!(refused.count() == BROKEN);
         Ok(())
     })
