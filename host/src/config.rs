@@ -1,7 +1,7 @@
 //! `lantern.toml`, environment and flags. The options belong to the modules that use them; here they are
 //! only put together: file, then `LANTERN_*` variables, then flags, the later winning.
 
-use crate::{log, projection, wasm};
+use crate::{http, log, projection, wasm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub const DEFAULT_FILE: &str = "lantern.toml";
 /// What the names of environment variables start with.
 const PREFIX: &str = "LANTERN_";
 /// The sections whose keys can be set from the environment, as `LANTERN_<SECTION>_<KEY>`.
-const SECTIONS: [&str; 5] = ["kafka", "broker", "batch", "limits", "rebuild"];
+const SECTIONS: [&str; 6] = ["kafka", "broker", "http", "batch", "limits", "rebuild"];
 /// How like a key has to be to one that exists for it to be suggested.
 const LIKENESS_MIN: f64 = 0.7;
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub kafka: log::Options,
     /// The embedded broker.
     pub broker: lantern_broker::Options,
+    /// Where programs ask for deployments and queries.
+    pub http: http::Options,
     /// How many events become one transaction.
     pub batch: projection::BatchOptions,
     /// What a plugin may use.
@@ -45,6 +47,7 @@ impl Default for Config {
             plugins_dir: "plugins".into(),
             kafka: log::Options::default(),
             broker: lantern_broker::Options::default(),
+            http: http::Options::default(),
             batch: projection::BatchOptions::default(),
             limits: wasm::Limits::default(),
             rebuild: projection::RebuildOptions::default(),
@@ -220,6 +223,8 @@ mod tests {
         // Taken, it would be passed over in silence.
         check("[broker]\ndir = 'x'", &[], &["always `log`", "data_dir"]);
         check("", &[("LANTERN_BROKER_DIR", "x")], &["always `log`"]);
+        check("[http]\nlisten = '0.0.0.0:7070'", &[], &["line 2", "tokens", "127.0.0.1:7070"]);
+        check("", &[("LANTERN_HTTP_LISTEN", "[::]:70")], &["LANTERN_HTTP_LISTEN", "loopback"]);
         check(
             "",
             &[("LANTERN_BATCH_EVENT_MAX", "5")],

@@ -27,6 +27,9 @@ pub struct Holder {
     pub broker: Option<String>,
     /// Whether that broker is the embedded one, and so ends with the process.
     pub embedded: bool,
+    /// Where it answers HTTP, if it does.
+    #[serde(default)]
+    pub http: Option<String>,
 }
 
 /// Why a data folder cannot be used.
@@ -41,7 +44,7 @@ pub enum Error {
         /// The folder.
         root: PathBuf,
         /// Who has it.
-        holder: Holder,
+        holder: Box<Holder>,
     },
     /// A file or folder of it cannot be made, read or written.
     #[error("cannot use the data folder: {}: {source}. Check that it exists, is writable and has space, \
@@ -142,7 +145,7 @@ impl DataDir {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = read_holder(&mut file).unwrap_or_else(|| Holder::new("another process"));
-                return Err(Error::Held { root: self.root.clone(), holder });
+                return Err(Error::Held { root: self.root.clone(), holder: Box::new(holder) });
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
@@ -168,7 +171,7 @@ impl Holder {
         let started = jiff::Timestamp::try_from(SystemTime::now())
             .and_then(|now| now.round(jiff::Unit::Second))
             .map_or_else(|_| "an unknown time".into(), |now| now.to_string());
-        Holder { pid: 0, command: command.into(), started, broker: None, embedded: false }
+        Holder { pid: 0, command: command.into(), started, broker: None, embedded: false, http: None }
     }
 }
 
@@ -192,19 +195,30 @@ impl Lock {
     ///
     /// # Errors
     /// When the lock file cannot be written.
-    pub fn announce(&mut self, broker: &str, embedded: bool) -> Result<(), Error> {
+    pub fn announce_broker(&mut self, broker: &str, embedded: bool) -> Result<(), Error> {
         self.holder.broker = Some(broker.into());
         self.holder.embedded = embedded;
+        self.write()
+    }
+
+    /// Tells others where HTTP is answered.
+    ///
+    /// # Errors
+    /// When the lock file cannot be written.
+    pub fn announce_http(&mut self, address: &str) -> Result<(), Error> {
+        self.holder.http = Some(address.into());
         self.write()
     }
 
     fn write(&mut self) -> Result<(), Error> {
         let io = |source| Error::Io { path: self.path.clone(), source };
         // A struct of strings and numbers always has a JSON form.
-        let text = serde_json::to_string(&self.holder).unwrap_or_default();
+        let mut text = serde_json::to_vec(&self.holder).unwrap_or_default();
+        // In one step, with spaces over the rest of a longer text: others read it meanwhile.
+        let there = usize::try_from(self.file.metadata().map_err(io)?.len()).unwrap_or(0);
+        text.resize(text.len().max(there), b' ');
         self.file.rewind().map_err(io)?;
-        self.file.write_all(text.as_bytes()).map_err(io)?;
-        self.file.set_len(text.len() as u64).map_err(io)
+        self.file.write_all(&text).map_err(io)
     }
 }
 
@@ -218,11 +232,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::new(folder.path());
         let mut lock = data.lock("lantern run").unwrap();
-        lock.announce("127.0.0.1:9", true).unwrap();
+        lock.announce_broker("127.0.0.1:9", true).unwrap();
+        lock.announce_http("127.0.0.1:10").unwrap();
         let refused = data.lock("lantern demo").unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         assert!(refused.contains("`lantern run`"), "{refused}");
         assert_eq!(data.holder().unwrap().broker.as_deref(), Some("127.0.0.1:9"));
+        assert_eq!(data.holder().unwrap().http.as_deref(), Some("127.0.0.1:10"));
         drop(lock);
         assert_eq!(data.holder(), None);
         data.lock("lantern demo").unwrap();

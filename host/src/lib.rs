@@ -6,6 +6,7 @@
 //!
 //! * [`cli`]: the commands, one file each.
 //! * [`host`]: one running host: the data folder, the log, the projections, their supervision.
+//! * [`http`]: deployments and queries for programs of this machine.
 //! * [`deployment`]: what runs and what shall run: deploy, swap, rebuild, promote, roll back.
 //! * [`catalog`]: what is deployed, as it was left, and the history.
 //! * [`config`]: `lantern.toml`, environment and flags; composes the options that the modules own.
@@ -26,6 +27,7 @@ pub mod data_dir;
 pub mod deployment;
 pub mod event;
 pub mod host;
+pub mod http;
 pub mod log;
 pub mod plugin;
 pub mod projection;

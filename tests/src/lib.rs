@@ -6,6 +6,7 @@
 //! - [`site`]: an installation of Lantern, and the real process that runs on it.
 //! - [`guest`]: the plugins under `tests/guests`, built by `lantern build`.
 //! - [`client`], [`stream`]: what writes to a log and reads it, sharing nothing with Lantern.
+//! - [`http`]: what asks a running host, byte for byte.
 //! - [`read_model`], [`fold`]: what reads the tables, and what must be in them.
 //! - [`writes`]: when a process writes, which is when it should be killed.
 //! - [`report`], [`wait`], [`seed`], [`target`]: how a test is skipped, waits, is repeated, and
@@ -14,6 +15,7 @@
 pub mod client;
 pub mod fold;
 pub mod guest;
+pub mod http;
 pub mod kafka;
 pub mod log;
 pub mod read_model;

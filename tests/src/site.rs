@@ -113,6 +113,22 @@ impl Site {
         self.plugins.retain(|path| path.file_stem().is_none_or(|stem| stem != name));
     }
 
+    /// The plugins folder, which is watched by a running host.
+    #[must_use]
+    pub fn plugins_dir(&self) -> PathBuf {
+        self.dir.path().join("plugins")
+    }
+
+    /// Where the running host answers HTTP.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not.
+    pub fn http(&self) -> Result<String> {
+        let address = self.json(["status"])?["host"]["http"].as_str().map(str::to_owned);
+        address.context("no host answers HTTP")
+    }
+
     /// What clients of the log are given as `bootstrap.servers`.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 /// A struct of settings, where it is declared, and the heading of its table in docs/configuration.md.
-const SETTINGS: [(&str, &str, &str); 7] = [
+const SETTINGS: [(&str, &str, &str); 8] = [
     ("host/src/config.rs", "Config", "## Folders"),
+    ("host/src/http/options.rs", "Options", "## `[http]`"),
     ("host/src/projection/options.rs", "BatchOptions", "## `[batch]`"),
     ("host/src/projection/options.rs", "RebuildOptions", "## `[rebuild]`"),
     ("host/src/wasm/limits.rs", "Limits", "## `[limits]`"),
@@ -83,7 +84,7 @@ fn the_configurations_page_names_every_key_with_its_default() {
         let fields = fields(&source, name);
         let defaults = defaults(&source, name);
         // The keys of the client are librdkafka's, and those of the file's top are sections but for two.
-        let sections = ["kafka", "broker", "batch", "rebuild", "limits", "projections"];
+        let sections = ["kafka", "broker", "http", "batch", "rebuild", "limits", "projections"];
         let keys: Vec<_> =
             fields.iter().filter(|field| name != "Config" || !sections.contains(field)).collect();
         assert_eq!(
@@ -145,8 +146,10 @@ fn every_command_that_a_page_shows_exists() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "docs/configuration.md",
+        "docs/deploying.md",
         "docs/embedded-broker.md",
         "docs/envelopes.md",
+        "docs/http.md",
         "docs/writing-projections.md",
         "examples/commits/README.md",
         "examples/orders/README.md",

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The host's modules from top to bottom: each imports only from those below it.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "cli",
     "host",
+    "http",
     "deployment",
     "catalog",
     "config",
@@ -21,6 +22,9 @@ const LAYERS: [&str; 12] = [
     "log",
     "event",
 ];
+/// Modules above `config` whose options it composes, as those of all others: nothing else of them, and the options
+/// import nothing.
+const COMPOSED: [&str; 1] = ["http"];
 /// These meet in `projection` and nowhere else.
 const STRANGERS: [&str; 3] = ["log", "wasm", "read_model"];
 /// A crate that these modules of the host know, and no other. SQLite holds two things that have nothing in
@@ -177,6 +181,12 @@ fn imports_of_the_host_point_one_way() {
         let code = code_of(&text);
         for import in imports(&code) {
             match rank(&import) {
+                Some(_) if module == "config" && COMPOSED.contains(&&*import) => {
+                    let uses = code.matches(&format!("{import}::")).count();
+                    if uses != code.matches(&format!("{import}::Options")).count() {
+                        broken.push(format!("{path}: of {import} only its Options are config's"));
+                    }
+                }
                 Some(other) if other < own => {
                     broken.push(format!("{path}: {module} imports {import}, which is above it"));
                 }
@@ -189,6 +199,9 @@ fn imports_of_the_host_point_one_way() {
             }
         }
         // At a module's top, `super` is the crate, and would hide an import.
+        if COMPOSED.contains(&module) && path.ends_with("/options.rs") && !imports(&code).is_empty() {
+            broken.push(format!("{path}: options that config composes import nothing"));
+        }
         let is_top = path == format!("host/src/{module}/mod.rs") || path == format!("host/src/{module}.rs");
         if is_top && code.lines().any(|line| line.starts_with("use super::")) {
             broken.push(format!("{path}: write `use crate::` for what lies outside the module"));

@@ -4,10 +4,22 @@ mod build;
 mod config;
 mod context;
 mod demo;
+mod deploy;
+mod dev;
+mod discard;
+mod history;
 mod output;
+mod pause;
 mod produce;
+mod promote;
 mod query;
+mod rebuild;
+mod remove;
+mod reset;
+mod resume;
+mod rollback;
 mod run;
+mod running;
 mod status;
 mod topics;
 mod verify;
@@ -60,7 +72,18 @@ struct Global {
 enum Command {
     Demo(demo::Demo),
     Run(run::Run),
+    Dev(dev::Dev),
     Build(build::Build),
+    Deploy(deploy::Deploy),
+    Promote(promote::Promote),
+    Discard(discard::Discard),
+    Rollback(rollback::Rollback),
+    Rebuild(rebuild::Rebuild),
+    Reset(reset::Reset),
+    Pause(pause::Pause),
+    Resume(resume::Resume),
+    Remove(remove::Remove),
+    History(history::History),
     Produce(produce::Produce),
     Topics(topics::Topics),
     Query(query::Query),
@@ -78,7 +101,18 @@ pub fn main() -> ExitCode {
             |context| match command {
                 Command::Demo(demo) => demo.run(context),
                 Command::Run(run) => run.run(context),
+                Command::Dev(dev) => dev.run(context),
                 Command::Build(build) => build.run(&context),
+                Command::Deploy(deploy) => deploy.run(&context),
+                Command::Promote(promote) => promote.run(&context),
+                Command::Discard(discard) => discard.run(&context),
+                Command::Rollback(rollback) => rollback.run(&context),
+                Command::Rebuild(rebuild) => rebuild.run(&context),
+                Command::Reset(reset) => reset.run(&context),
+                Command::Pause(pause) => pause.run(&context),
+                Command::Resume(resume) => resume.run(&context),
+                Command::Remove(remove) => remove.run(&context),
+                Command::History(history) => history.run(&context),
                 Command::Produce(produce) => produce.run(&context),
                 Command::Topics(topics) => topics.run(&context),
                 Command::Query(query) => query.run(&context),

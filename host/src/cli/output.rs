@@ -16,6 +16,12 @@ pub fn remark(text: &str) {
     eprintln!("{text}");
 }
 
+/// Asks a question; the answer is typed behind it.
+#[allow(clippy::print_stderr, reason = "questions go to stderr, so that stdout is data")]
+pub fn question(text: &str) {
+    eprint!("{text}");
+}
+
 /// Prints a value as one line of JSON.
 ///
 /// # Errors
@@ -62,7 +68,7 @@ pub fn rows(columns: &[String], rows: &[Vec<Cell>]) -> Table {
 }
 
 /// A value as people read it.
-fn cell(cell: &Cell) -> String {
+pub fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Null => "NULL".into(),
         Cell::Integer(value) => value.to_string(),

@@ -1,7 +1,8 @@
 //! `lantern run`
 
 use super::{Context, output};
-use crate::host::{Host, Place};
+use crate::host::folder::Folder;
+use crate::host::{self, Host, Place};
 use crate::projection::State;
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Run projections: apply events to read models as they arrive, until told to stop.
 ///
-/// Runs the plugins that are named, and those in the plugins folder. Without a broker in the configuration
-/// the embedded one is started, and its address is printed.
+/// Runs the plugins that are named, those in the plugins folder, and what was deployed before. A plugin that is saved in
+/// the plugins folder meanwhile is swapped in, or its read model is rebuilt beside the live one; `lantern deploy` does the
+/// same. Without a broker in the configuration the embedded one is started, and its address is printed.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  lantern run plugins/orders.wasm\n  LANTERN_KAFKA_BOOTSTRAP_SERVERS=kafka:9092 lantern run"
@@ -28,34 +30,53 @@ pub struct Run {
 impl Run {
     /// Runs until a signal, or with `--once` until everything is applied.
     pub fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        let mut plugins = self.plugins;
-        plugins.extend(wasm_files(&context.config.plugins_dir)?);
-        if plugins.is_empty() {
-            bail!(
-                "there is no plugin to run: name one, as in `lantern run my.wasm`, or put one into {}",
-                context.config.plugins_dir.display()
-            );
-        }
-        context.wait(serve(&context, &plugins, self.once))
+        let Run { plugins, once } = self;
+        // As the history shows them, wherever the next start is.
+        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let plugins = plugins.into_iter().map(absolute).collect();
+        context.wait(serve(&context, plugins, once))
     }
 }
 
-async fn serve(context: &Context, plugins: &[PathBuf], once: bool) -> anyhow::Result<ExitCode> {
+async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyhow::Result<ExitCode> {
     // Taken before anything starts, so that no signal finds us half-way.
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
-    let host = Host::start(&context.config, "lantern run", once).await?;
+    let plugins_dir = &context.config.plugins_dir;
+    if once {
+        plugins.extend(wasm_files(plugins_dir)?);
+        if plugins.is_empty() {
+            bail!(
+                "there is no plugin to run: name one, as in `lantern run my.wasm`, or put one into {}",
+                plugins_dir.display()
+            );
+        }
+    }
+    let mut host = Host::start(&context.config, "lantern run", once).await?;
     let embedded = if *host.log().place() == Place::Here { " (embedded)" } else { "" };
     tracing::info!("log at {}{embedded}, data in {}", host.log().address(), host.data().root().display());
-    // One plugin that is broken keeps no other from running.
-    let refused = host.deployments().resume(plugins).await?;
-    for (_, error) in &refused {
-        tracing::error!("not running: {error}");
-    }
-    let failed = refused.len();
-    if failed == plugins.len() && host.deployments().plugins().is_empty() {
+    let watched = if once {
+        None
+    } else {
+        let mut folder = Folder::watch(plugins_dir).map_err(host::Error::from)?;
+        plugins.extend(folder.first().await);
+        Some(folder)
+    };
+    // One plugin that is broken keeps no other from running; the log and the history say why.
+    let refused = host.deployments().resume(&plugins).await?.len();
+    if once && refused == plugins.len() && host.deployments().plugins().is_empty() {
         host.shutdown().await?;
         bail!("no plugin could be run; each one's error is above");
+    }
+    if let Some(folder) = watched {
+        host.serve_http(&context.config.http).await?;
+        host.follow(folder);
+        if host.deployments().plugins().is_empty() {
+            tracing::info!(
+                "no plugin runs yet: save one in {}, or deploy one with `lantern deploy my.wasm`",
+                plugins_dir.display()
+            );
+        }
     }
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
@@ -67,12 +88,12 @@ async fn serve(context: &Context, plugins: &[PathBuf], once: bool) -> anyhow::Re
     for status in &halted {
         output::remark(&format!("{}: halted: {}", status.name, status.error.as_deref().unwrap_or("")));
     }
-    let bad = once && (failed > 0 || !halted.is_empty());
+    let bad = once && (refused > 0 || !halted.is_empty());
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The plugins of a folder, in the order of their names; none when there is no such folder.
-fn wasm_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn wasm_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -85,6 +106,10 @@ fn wasm_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             files.push(path);
         }
     }
+    // As the history shows them, wherever the next start is.
+    let folder = folder.canonicalize().with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files: Vec<PathBuf> =
+        files.iter().filter_map(|file| Some(folder.join(file.file_name()?))).collect();
     files.sort();
     Ok(files)
 }

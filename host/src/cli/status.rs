@@ -1,8 +1,10 @@
 //! `lantern status`
 
+use super::running::{Running, show};
 use super::{Context, output};
 use crate::data_dir::Holder;
 use crate::deployment::persisted;
+use crate::deployment::report::{self, Rebuild};
 use crate::log::Client;
 use crate::projection::{self, State};
 use crate::read_model::Reader;
@@ -43,6 +45,12 @@ struct Projection {
     checkpoint: BTreeMap<String, i64>,
     error: Option<String>,
     digest: Option<String>,
+    /// The live generation; unknown while no host runs.
+    generation: Option<u32>,
+    /// The plugin that was put back last because it could not apply its first events.
+    put_back: Option<projection::status::PutBack>,
+    /// What is built beside the live generation.
+    rebuild: Option<Rebuild>,
 }
 
 impl Status {
@@ -53,12 +61,20 @@ impl Status {
         let running = host.as_ref().and_then(|holder| Some((holder.broker.clone()?, holder.embedded)));
         let broker = configured.or(running).map(|(address, embedded)| Broker { address, embedded });
         let client = context.config.kafka.servers().and_then(|_| Client::new(&context.config.kafka).ok());
-        let projections = context
-            .data
-            .read_models()
-            .iter()
-            .map(|name| projection(context, name, host.is_some(), client.as_ref()))
-            .collect();
+        // A host that does not answer yet, or no more, has left its files.
+        let plugins = match &host {
+            Some(Holder { http: Some(address), .. }) => {
+                Running::at(address, "status").plugins().unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let mut projections: Vec<Projection> = plugins.into_iter().map(told).collect();
+        for name in context.data.read_models() {
+            if !projections.iter().any(|projection| projection.name == name) {
+                projections.push(projection(context, &name, host.is_some(), client.as_ref()));
+            }
+        }
+        projections.sort_by(|a, b| a.name.cmp(&b.name));
         let report = Report { host, broker, projections };
         if self.json {
             output::json(&report)?
@@ -69,6 +85,23 @@ impl Status {
     }
 }
 
+/// What a running host says of a plugin.
+fn told(plugin: report::Plugin) -> Projection {
+    let report::Plugin { status, generation, rebuild, .. } = plugin;
+    Projection {
+        name: status.name,
+        state: status.state.to_string(),
+        lag: Some(status.lag),
+        checkpoint: status.checkpoint,
+        error: status.error,
+        digest: Some(status.digest),
+        generation: Some(generation),
+        put_back: status.put_back,
+        rebuild,
+    }
+}
+
+/// What the files say of a read model.
 fn projection(context: &Context, name: &str, is_running: bool, client: Option<&Client>) -> Projection {
     let stored = Reader::open(&context.data.read_model(name))
         .and_then(|reader| Ok((reader.checkpoints()?, reader.digest()?)));
@@ -103,6 +136,9 @@ fn projection(context: &Context, name: &str, is_running: bool, client: Option<&C
             .collect(),
         error: error.or(unreadable),
         digest,
+        generation: None,
+        put_back: None,
+        rebuild: None,
     }
 }
 
@@ -135,9 +171,16 @@ fn show(report: &Report) -> anyhow::Result<()> {
         ]);
     }
     output::line(&table.to_string())?;
-    for Projection { name, error, .. } in &report.projections {
+    for Projection { name, error, put_back, rebuild, .. } in &report.projections {
         if let Some(error) = error {
             output::line(&format!("{name}: {error}"))?;
+        }
+        if let Some(put_back) = put_back {
+            let digest = show::short(&put_back.digest);
+            output::line(&format!("{name}: {digest} was put back: {}", put_back.reason))?;
+        }
+        if let Some(rebuild) = rebuild {
+            output::line(&format!("{name}: {}", show::progress(rebuild)))?;
         }
     }
     Ok(())

@@ -25,6 +25,7 @@ impl Deployments {
         let done = match action {
             Action::Rollback => self.rollback(&slot, &mut state).await,
             Action::Promote => self.promote_preview(&slot, &mut state).await,
+            Action::Discard => self.discard(&slot, &mut state).await,
             Action::Rebuild => self.rebuild(&slot, &mut state).await,
             Action::Reset => self.reset(&slot, &mut state).await,
             Action::Pause => self.pause(&slot, &mut state).await,
@@ -237,6 +238,14 @@ impl Deployments {
         let plugin = self.blocking(move |inner| inner.load_kept(&digest)).await?;
         let pause = self.go_live(slot, state, &plugin, generation, None).await?;
         Ok((Done::RolledBack, pause))
+    }
+
+    async fn discard(&self, slot: &Slot, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
+        if state.rebuild.is_none() {
+            return Self::not_now(format!("nothing is built beside {}", slot.name));
+        }
+        self.discard_rebuild(slot, state).await?;
+        Ok((Done::Discarded, None))
     }
 
     async fn rebuild(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {

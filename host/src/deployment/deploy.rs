@@ -76,7 +76,20 @@ impl Deployments {
     pub async fn file(&self, path: &Path) -> Result<Outcome, Error> {
         let origin = path.display().to_string();
         let read = path.to_owned();
-        let bytes = self.blocking(move |_| Ok(plugin::read(&read)?)).await?;
+        let bytes = match self.blocking(move |_| Ok(plugin::read(&read)?)).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let unread = Outcome {
+                    name: String::new(),
+                    digest: String::new(),
+                    result: Done::Rejected,
+                    generation: 0,
+                    pause_us: None,
+                };
+                self.inner.record(&unread, &origin, Some(&error.to_string()))?;
+                return Err(error);
+            }
+        };
         let digest = Digest::of(&bytes).to_string();
         let catalog = &self.inner.catalog;
         if let Some((taken, name)) = catalog.file(&origin)?

@@ -55,6 +55,8 @@ pub enum Action {
     Rollback,
     /// Make the generation live that was previewed.
     Promote,
+    /// Give up what is built beside the live generation.
+    Discard,
     /// Build its read model anew, beside the live one.
     Rebuild,
     /// Empty its read model and fill it from the log's beginning.
@@ -195,6 +197,8 @@ impl Inner {
         let Outcome { name, digest, result, generation, .. } = outcome;
         let short = digest.get(..12).unwrap_or(digest);
         match reason {
+            // It could not say its name; the reason says where it came from.
+            Some(reason) if name.is_empty() => tracing::error!("{result}: {reason}"),
             Some(reason) => tracing::error!("{name}: {short} {result}: {reason}"),
             None => tracing::info!("{name}: {short} {result}, generation {generation}"),
         }

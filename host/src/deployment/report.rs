@@ -35,6 +35,8 @@ pub enum Done {
     Previewing,
     /// The generation that was waiting is live.
     Promoted,
+    /// What was built beside the live generation is given up.
+    Discarded,
     /// What ran before runs again.
     RolledBack,
     /// The read model is empty, and is filled from the log's beginning.
@@ -50,13 +52,14 @@ pub enum Done {
 }
 
 /// Every [`Done`], as it is written.
-const DONE: [(Done, &str); 12] = [
+const DONE: [(Done, &str); 13] = [
     (Done::Unchanged, "unchanged"),
     (Done::Started, "started"),
     (Done::Swapped, "swapped"),
     (Done::Rebuilding, "rebuilding"),
     (Done::Previewing, "previewing"),
     (Done::Promoted, "promoted"),
+    (Done::Discarded, "discarded"),
     (Done::RolledBack, "rolled-back"),
     (Done::Reset, "reset"),
     (Done::Paused, "paused"),

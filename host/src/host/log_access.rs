@@ -24,7 +24,7 @@ pub struct Log {
     place: Place,
     broker: Option<Broker>,
     /// Freed after the broker has stopped.
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Log {
@@ -36,25 +36,25 @@ impl Log {
     pub async fn own(config: &Config, data: &DataDir, command: &str) -> Result<Log, Error> {
         let mut lock = data.lock(command)?;
         if let Some(servers) = config.kafka.servers() {
-            lock.announce(servers, false)?;
+            lock.announce_broker(servers, false)?;
             return Ok(Log {
                 options: config.kafka.clone(),
                 address: servers.to_owned(),
                 place: Place::Configured,
                 broker: None,
-                _lock: Some(lock),
+                lock: Some(lock),
             });
         }
         let options = lantern_broker::Options { dir: data.log(), ..config.broker.clone() };
         let broker = Broker::start(options).await?;
         let address = broker.address().to_string();
-        lock.announce(&address, true)?;
+        lock.announce_broker(&address, true)?;
         Ok(Log {
             options: at(&config.kafka, &address),
             address,
             place: Place::Here,
             broker: Some(broker),
-            _lock: Some(lock),
+            lock: Some(lock),
         })
     }
 
@@ -70,7 +70,7 @@ impl Log {
                 address: servers.to_owned(),
                 place: Place::Configured,
                 broker: None,
-                _lock: None,
+                lock: None,
             });
         }
         match Log::own(config, data, command).await {
@@ -83,10 +83,21 @@ impl Log {
                     address,
                     place: Place::Elsewhere,
                     broker: None,
-                    _lock: None,
+                    lock: None,
                 })
             }
             other => other,
+        }
+    }
+
+    /// Tells others where HTTP is answered; who holds no data folder has nobody to tell.
+    ///
+    /// # Errors
+    /// When the lock file cannot be written.
+    pub fn announce_http(&mut self, address: &str) -> Result<(), Error> {
+        match &mut self.lock {
+            Some(lock) => Ok(lock.announce_http(address)?),
+            None => Ok(()),
         }
     }
 

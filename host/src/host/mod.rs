@@ -3,8 +3,10 @@
 //! # Layout
 //!
 //! * [`Log`]: where the log is: Kafka, the embedded broker of a running host, or one of our own.
+//! * [`folder`]: what is saved in and removed from the plugins folder.
 //! * [`Host`]: everything that runs in this process, from start to drain.
 
+pub mod folder;
 mod log_access;
 
 pub use log_access::{Log, Place};
@@ -12,8 +14,12 @@ pub use log_access::{Log, Place};
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::deployment::{self, Deployments};
+use crate::http;
 use crate::projection::Status;
 use crate::wasm;
+use folder::Folder;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +36,12 @@ pub enum Error {
     /// What is deployed.
     #[error(transparent)]
     Deployment(#[from] deployment::Error),
+    /// The plugins folder.
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
+    /// HTTP.
+    #[error(transparent)]
+    Http(#[from] http::Error),
 }
 
 /// A host that runs.
@@ -37,6 +49,10 @@ pub struct Host {
     data: DataDir,
     log: Log,
     deployments: Deployments,
+    /// What answers HTTP, and what tells it to stop.
+    http: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    /// What deploys from the plugins folder.
+    folder: Option<JoinHandle<()>>,
 }
 
 impl Host {
@@ -52,7 +68,7 @@ impl Host {
         data.create(&data.cache())?;
         let engine = wasm::Engine::with_limits(Some(data.cache()), &config.limits)?;
         let deployments = Deployments::open(config, &data, &engine, log.options(), once)?;
-        Ok(Host { data, log, deployments })
+        Ok(Host { data, log, deployments, http: None, folder: None })
     }
 
     /// The log that it uses.
@@ -70,12 +86,45 @@ impl Host {
         &self.deployments
     }
 
-    /// Stops everything in order: projections commit what they have, then the broker. Answers the last
+    /// Answers HTTP from now on, and tells the commands where.
+    ///
+    /// # Errors
+    /// When the address that is set is taken, or the lock file cannot be written.
+    pub async fn serve_http(&mut self, options: &http::Options) -> Result<(), Error> {
+        let listener = http::bind(options).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| http::Error { address: http::DEFAULT_ADDRESS, source })?
+            .to_string();
+        let app = http::App::new(self.deployments.clone(), self.data.clone(), options.clone());
+        let (stop, stopped) = oneshot::channel();
+        // A host that is dropped ends it too.
+        let serving = tokio::spawn(http::serve(listener, app, async move { stopped.await.unwrap_or(()) }));
+        self.http = Some((stop, serving));
+        self.log.announce_http(&address)?;
+        tracing::info!("HTTP at {address}");
+        Ok(())
+    }
+
+    /// Deploys what is saved in a folder from now on, and stops what is removed from it.
+    pub fn follow(&mut self, folder: Folder) {
+        self.folder = Some(tokio::spawn(folder::follow(folder, self.deployments.clone())));
+    }
+
+    /// Stops everything in order: nothing more is asked for, projections commit what they have, then the broker. Answers the last
     /// status of each projection.
     ///
     /// # Errors
     /// When the embedded broker cannot write its last bytes.
     pub async fn shutdown(self) -> Result<Vec<Status>, Error> {
+        if let Some(folder) = self.folder {
+            folder.abort();
+        }
+        if let Some((stop, serving)) = self.http {
+            // It may have ended by a fault of its own.
+            let _ = stop.send(());
+            let _ = serving.await;
+        }
         let last = self.deployments.shutdown().await;
         self.log.close().await?;
         Ok(last)

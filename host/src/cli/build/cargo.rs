@@ -33,6 +33,16 @@ struct Package {
     name: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    /// Where its source is, if it is on this machine.
+    path: Option<PathBuf>,
+    /// Nothing for what the crate itself uses.
+    kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,33 +66,73 @@ impl Package {
     }
 }
 
-/// Compiles the crate in `dir` to a core module, and answers where it is.
-pub(super) fn build(dir: &Path) -> anyhow::Result<PathBuf> {
-    // Messages of cargo are compared by path.
-    let dir = dir.canonicalize().with_context(|| format!("cannot open {}", dir.display()))?;
-    let package = package(&dir)?;
-    ensure_target(&dir)?;
-    let mut cargo = cargo(&dir);
-    cargo.args(["build", "--release", "--lib", "--target", TARGET, "--package", &package.id]);
-    cargo.arg("--message-format=json-render-diagnostics");
-    for setting in PROFILE {
-        cargo.args(["--config", setting]);
+/// A crate that can be a plugin.
+pub(super) struct Crate {
+    dir: PathBuf,
+    package: Package,
+    /// The folders of its source, and of the crates on this machine that it uses.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Crate {
+    /// Looks at the crate in `dir`, and has the target be there that it is compiled for.
+    pub fn open(dir: &Path) -> anyhow::Result<Crate> {
+        // Messages of cargo are compared by path.
+        let dir = dir.canonicalize().with_context(|| format!("cannot open {}", dir.display()))?;
+        let manifest = dir.join("Cargo.toml");
+        let metadata = metadata(&dir, &manifest)?;
+        let folders = folders(&metadata, &dir);
+        let package = choose(&manifest, metadata)?;
+        ensure_target(&dir)?;
+        Ok(Crate { dir, package, folders })
     }
-    // Flags of the host's build, such as target-cpu, are not for the plugin's.
-    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let mut running =
-        cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
-    let stdout = running.stdout.take().context("cargo has no stdout")?;
-    let mut artifact = None;
-    for line in BufReader::new(stdout).lines() {
-        if let Some(found) = artifact_of(&package.id, &line?) {
-            artifact = Some(found);
+
+    /// Compiles it to a core module, and answers where that is.
+    pub fn build(&self) -> anyhow::Result<PathBuf> {
+        let Crate { dir, package, .. } = self;
+        let mut cargo = cargo(dir);
+        cargo.args(["build", "--release", "--lib", "--target", TARGET, "--package", &package.id]);
+        cargo.arg("--message-format=json-render-diagnostics");
+        for setting in PROFILE {
+            cargo.args(["--config", setting]);
+        }
+        // Flags of the host's build, such as target-cpu, are not for the plugin's.
+        cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+        let mut running =
+            cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+        let stdout = running.stdout.take().context("cargo has no stdout")?;
+        let mut artifact = None;
+        for line in BufReader::new(stdout).lines() {
+            if let Some(found) = artifact_of(&package.id, &line?) {
+                artifact = Some(found);
+            }
+        }
+        if !running.wait()?.success() {
+            bail!("{} does not compile; the compiler's messages are above", package.name);
+        }
+        artifact.with_context(|| format!("cargo built {} and named no .wasm file", package.name))
+    }
+}
+
+/// The folder of a crate, and those of the crates that it uses by their path, and so on as far as the workspace
+/// says.
+fn folders(metadata: &Metadata, dir: &Path) -> Vec<PathBuf> {
+    let mut found = vec![dir.to_owned()];
+    let mut looked_at = 0;
+    while let Some(folder) = found.get(looked_at) {
+        looked_at += 1;
+        let manifest = folder.join("Cargo.toml");
+        let used = metadata.packages.iter().filter(|package| package.manifest_path == manifest);
+        let used = used.flat_map(|package| &package.dependencies);
+        let used = used.filter(|dependency| dependency.kind.as_deref() != Some("dev"));
+        let new: Vec<PathBuf> = used.filter_map(|dependency| dependency.path.clone()).collect();
+        for folder in new {
+            if !found.contains(&folder) {
+                found.push(folder);
+            }
         }
     }
-    if !running.wait()?.success() {
-        bail!("{} does not compile; the compiler's messages are above", package.name);
-    }
-    artifact.with_context(|| format!("cargo built {} and named no .wasm file", package.name))
+    found
 }
 
 /// The module that a line of cargo's output announces, if it is this package's.
@@ -94,11 +144,10 @@ fn artifact_of(package_id: &str, line: &str) -> Option<PathBuf> {
     modules.next().filter(|_| is_ours)
 }
 
-fn package(dir: &Path) -> anyhow::Result<Package> {
-    let manifest = dir.join("Cargo.toml");
+fn metadata(dir: &Path, manifest: &Path) -> anyhow::Result<Metadata> {
     let output = cargo(dir)
         .args(["metadata", "--no-deps", "--format-version=1", "--manifest-path"])
-        .arg(&manifest)
+        .arg(manifest)
         .output()
         .context("cannot start cargo: install Rust from https://rustup.rs")?;
     if !output.status.success() {
@@ -108,9 +157,7 @@ fn package(dir: &Path) -> anyhow::Result<Package> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    let metadata: Metadata =
-        serde_json::from_slice(&output.stdout).context("cannot understand what `cargo metadata` answers")?;
-    choose(&manifest, metadata)
+    serde_json::from_slice(&output.stdout).context("cannot understand what `cargo metadata` answers")
 }
 
 /// The package of this manifest, if it can be a plugin.
@@ -214,7 +261,13 @@ mod tests {
         let targets = vec![Target { crate_types: vec!["rlib".into(), crate_type.into()] }];
         let manifest_path = PathBuf::from("/shop/orders/Cargo.toml");
         Metadata {
-            packages: vec![Package { id: "id".into(), name: "orders".into(), manifest_path, targets }],
+            packages: vec![Package {
+                id: "id".into(),
+                name: "orders".into(),
+                manifest_path,
+                targets,
+                dependencies: Vec::new(),
+            }],
         }
     }
 
@@ -229,5 +282,32 @@ mod tests {
         check("/shop/Cargo.toml", "cdylib", "name the folder of one of its crates: /shop/orders");
         check("/shop/Cargo.toml", "rlib", "none of them can be a plugin");
         choose(Path::new("/shop/orders/Cargo.toml"), packages("cdylib")).map(|_| ()).unwrap();
+    }
+
+    // What is saved in any of these makes another plugin.
+    #[test]
+    fn the_source_of_a_plugin_is_its_crate_and_the_local_crates_that_it_uses() {
+        let package = |name: &str, uses: &[(&str, Option<&str>)]| Package {
+            id: name.into(),
+            name: name.into(),
+            manifest_path: format!("/shop/{name}/Cargo.toml").into(),
+            targets: Vec::new(),
+            dependencies: uses
+                .iter()
+                .map(|(path, kind)| Dependency {
+                    path: (!path.is_empty()).then(|| path.into()),
+                    kind: kind.map(str::to_owned),
+                })
+                .collect(),
+        };
+        let metadata = Metadata {
+            packages: vec![
+                package("orders", &[("/shop/money", None), ("", None), ("/shop/tests", Some("dev"))]),
+                package("money", &[("/sdk", None), ("/shop/orders", Some("build")), ("/shop/money", None)]),
+                package("other", &[("/shop/orders", None)]),
+            ],
+        };
+        let found = folders(&metadata, Path::new("/shop/orders"));
+        assert_eq!(found, ["/shop/orders", "/shop/money", "/sdk"].map(PathBuf::from));
     }
 }

@@ -96,14 +96,42 @@ pub fn build(dir: &Path, out: &Path, config: &Config) -> anyhow::Result<Built> {
     build_into(dir, Some(out), config)
 }
 
+/// The source of a plugin.
+pub(super) struct Source(cargo::Crate);
+
+impl Source {
+    /// Looks at the source in `dir`.
+    ///
+    /// # Errors
+    /// When it is not a crate that can be a plugin, or the tools to build it are missing.
+    pub(super) fn open(dir: &Path) -> anyhow::Result<Source> {
+        recognise(dir)?;
+        Ok(Source(cargo::Crate::open(dir)?))
+    }
+
+    /// The folders whose files make it what it is.
+    pub(super) fn folders(&self) -> &[PathBuf] {
+        &self.0.folders
+    }
+
+    /// Compiles it to a component; answers it, and the file that the compiler wrote. What the compiler says goes to stderr.
+    ///
+    /// # Errors
+    /// When it does not compile, or is not a plugin then.
+    pub(super) fn compile(&self) -> anyhow::Result<(Vec<u8>, PathBuf)> {
+        let artifact = self.0.build()?;
+        let module = plugin::read(&artifact)?;
+        // A component, so that tools of the component model can look at it too.
+        let component = wasm::to_component(&module).with_context(|| {
+            format!("{} compiled, and is not a plugin; is the projection registered?", artifact.display())
+        })?;
+        Ok((component.into_owned(), artifact))
+    }
+}
+
 fn build_into(dir: &Path, out: Option<&Path>, config: &Config) -> anyhow::Result<Built> {
-    recognise(dir)?;
-    let artifact = cargo::build(dir)?;
-    let module = plugin::read(&artifact)?;
+    let (component, artifact) = Source::open(dir)?.compile()?;
     let origin = artifact.display().to_string();
-    // Written as a component, so that tools of the component model can look at it too.
-    let component = wasm::to_component(&module)
-        .with_context(|| format!("{origin} compiled, and is not a plugin; is the projection registered?"))?;
     let engine = Engine::with_limits(None, &config.limits)?;
     let plugin = Plugin::load(&engine, &component, &origin, &config.limits)?;
     let path = match out {

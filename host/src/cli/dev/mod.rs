@@ -1,0 +1,197 @@
+//! `lantern dev`
+
+mod rows;
+mod sources;
+
+use super::build::Source;
+use super::running::follow::{Ended, follow};
+use super::running::{Running, show};
+use super::{Context, output};
+use crate::deployment::report::{Done, Outcome, Plugin};
+use crate::host::{Host, Place};
+use crate::projection::State;
+use anyhow::{Context as _, bail};
+use sources::Sources;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long rows are waited for before they are shown as they are.
+const CATCH_UP_MAX: Duration = Duration::from_secs(3);
+/// How often the host is asked meanwhile.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+
+/// Develop a plugin: build it on every save, and see its rows.
+///
+/// Watches the plugin's source and that of the local crates it uses. A version that compiles is deployed: swapped in,
+/// or its read model is built anew beside the live one. One that does not compile, or is rejected, changes
+/// nothing. Deploys to the host that runs on the data folder; without one it starts its own, with the embedded
+/// broker unless another is configured.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  lantern dev examples/orders\n  lantern dev . --once      build, deploy, show the rows, leave"
+)]
+pub struct Dev {
+    /// The folder of the plugin's source.
+    #[arg(default_value = ".")]
+    dir: PathBuf,
+    /// Build and deploy once, wait until what the log holds now is applied, show the rows and leave.
+    #[arg(long)]
+    once: bool,
+}
+
+impl Dev {
+    /// Builds and deploys until Ctrl-C.
+    pub fn run(self, context: Context) -> anyhow::Result<ExitCode> {
+        context.wait(self.serve(&context))
+    }
+
+    async fn serve(&self, context: &Context) -> anyhow::Result<ExitCode> {
+        let source = Source::open(&self.dir)?;
+        let mut sources = Sources::watch(source.folders());
+        let own = match context.data.holder() {
+            None => Some(start(context).await?),
+            Some(_) => None,
+        };
+        let done = match Running::find(context, "dev") {
+            Ok(running) => self.rounds(source, running, &mut sources).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Some(host) = own {
+            host.shutdown().await?;
+        }
+        done
+    }
+
+    async fn rounds(
+        &self,
+        source: Source,
+        running: Running,
+        sources: &mut Sources,
+    ) -> anyhow::Result<ExitCode> {
+        let round = Arc::new(Round { source, running, once: self.once });
+        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+        loop {
+            let this = Arc::clone(&round);
+            let mut work = tokio::task::spawn_blocking(move || this.run());
+            let done = tokio::select! {
+                done = &mut work => done.context("the build ended early")?,
+                interrupted = &mut interrupt => {
+                    interrupted.context("cannot watch for Ctrl-C")?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+            };
+            if self.once {
+                return done.map(|()| ExitCode::SUCCESS);
+            }
+            if let Err(error) = done {
+                output::error(&error);
+            }
+            output::remark(&format!("\nwatching {} ...", self.dir.display()));
+            tokio::select! {
+                changed = sources.changed() => output::remark(&format!("{} saved", names(&changed, &self.dir))),
+                interrupted = &mut interrupt => {
+                    interrupted.context("cannot watch for Ctrl-C")?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+        }
+    }
+}
+
+/// A host of our own, as `lantern run` starts it, except that nobody watches the plugins folder.
+async fn start(context: &Context) -> anyhow::Result<Host> {
+    let mut host = Host::start(&context.config, "lantern dev", false).await?;
+    let embedded = if *host.log().place() == Place::Here { " (embedded)" } else { "" };
+    output::remark(&format!(
+        "log at {}{embedded}, data in {}",
+        host.log().address(),
+        host.data().root().display()
+    ));
+    host.deployments().resume(&super::run::wasm_files(&context.config.plugins_dir)?).await?;
+    host.serve_http(&context.config.http).await?;
+    Ok(host)
+}
+
+/// What is done on every save.
+struct Round {
+    source: Source,
+    running: Running,
+    once: bool,
+}
+
+impl Round {
+    fn run(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let (component, _) = self.source.compile()?;
+        let built = format!("built in {}", seconds(begun.elapsed()));
+        let begun = Instant::now();
+        let done = self.deploy(&component, begun);
+        let (name, deployed) = match done {
+            Ok(done) => done,
+            Err(error) => bail!("{built}, and not deployed: {error:#}"),
+        };
+        output::remark(&format!("{built}, {deployed}"));
+        let plugin = self.catch_up(&name)?;
+        output::line(&rows::first(&self.running, &name)?)?;
+        match plugin.status.error {
+            Some(error) if self.once => bail!("{name} is {}: {error}", plugin.status.state),
+            Some(error) => output::remark(&format!("{name} is {}: {error}", plugin.status.state)),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Deploys it; answers the plugin's name, and what happened.
+    fn deploy(&self, component: &[u8], begun: Instant) -> anyhow::Result<(String, String)> {
+        let outcome = self.running.deploy(component, false)?;
+        let taken = begun.elapsed();
+        let Outcome { result, pause_us, .. } = outcome;
+        let Ended::Done(outcome) = follow(&self.running, outcome, false)? else {
+            bail!("the host answers a preview that nobody asked for");
+        };
+        let pause = pause_us.map(|us| format!(" ({} ms without events)", show::milliseconds(us)));
+        let words = match result {
+            Done::Swapped => format!("swapped in {} ms{}", taken.as_millis(), pause.unwrap_or_default()),
+            Done::Rebuilding => {
+                let plugin = self.running.plugin(&outcome.name)?;
+                let offsets: i64 = plugin.status.checkpoint.values().sum();
+                format!("rebuilt up to {offsets} events in {}", seconds(begun.elapsed()))
+            }
+            Done::Started => format!("started in {} ms", taken.as_millis()),
+            _ => format!("{result}"),
+        };
+        Ok((outcome.name, words))
+    }
+
+    /// Waits until what the log holds is applied; once for as long as that takes.
+    fn catch_up(&self, name: &str) -> anyhow::Result<Plugin> {
+        let since = Instant::now();
+        loop {
+            let plugin = self.running.plugin(name)?;
+            let is_there = plugin.status.state == State::Live && plugin.status.lag == 0;
+            let is_stuck = matches!(plugin.status.state, State::Paused | State::Halted | State::Stopped);
+            if is_there || is_stuck || (!self.once && since.elapsed() > CATCH_UP_MAX) {
+                return Ok(plugin);
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+    }
+}
+
+/// The files that were saved, as people call them.
+fn names(changed: &[PathBuf], dir: &Path) -> String {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let first: Vec<String> = changed
+        .iter()
+        .take(3)
+        .map(|path| path.strip_prefix(&dir).unwrap_or(path).display().to_string())
+        .collect();
+    let more = if changed.len() > 3 { format!(" and {} more", changed.len() - 3) } else { String::new() };
+    format!("{}{more}", first.join(", "))
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}

@@ -1,0 +1,33 @@
+//! `lantern remove`
+
+use super::running::{Consent, Target};
+use super::{Context, output};
+use std::process::ExitCode;
+
+/// Stop a plugin.
+///
+/// Its read model stays and can be queried; deploying the plugin again goes on where it stopped. With --purge its read
+/// models are deleted, all generations of them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  lantern remove orders\n  lantern remove orders --purge --yes")]
+pub struct Remove {
+    #[command(flatten)]
+    target: Target,
+    /// Delete its read models too.
+    #[arg(long)]
+    purge: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+impl Remove {
+    /// Asks for consent where something is deleted, then the host.
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let what = format!("deletes the read model {} with all its generations", self.target.name);
+        if self.purge && !self.consent.given(&what)? {
+            output::remark("nothing was done");
+            return Ok(ExitCode::FAILURE);
+        }
+        self.target.ask(context, "remove", |running| running.remove(&self.target.name, self.purge))
+    }
+}

@@ -1,0 +1,129 @@
+//! Errors as [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) has them: `application/problem+json`.
+
+use crate::deployment;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+/// Why a request was not carried out, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    /// `urn:lantern:` and the kind of problem: what programs branch on.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The kind in words, the same for every problem of it.
+    pub title: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What happened here, and what to do.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub(super) fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        Problem {
+            kind: format!("urn:lantern:{kind}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+        }
+    }
+
+    /// The request is not of the form that it must have.
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::BAD_REQUEST, "bad-request", "The request is not understood", detail)
+    }
+
+    /// A fault of Lantern's own.
+    pub(super) fn internal(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Lantern failed", detail)
+    }
+
+    /// Something else takes all there is; the same works later.
+    pub(super) fn busy(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "The host is busy", detail)
+    }
+
+    /// What an extractor of axum refused, with the status that it gives it.
+    fn refused(status: StatusCode, detail: String) -> Self {
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(status, "too-large", "The request's body is too large", detail)
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(
+                status,
+                "unsupported-media-type",
+                "The request's body is of another type",
+                format!("{detail}: send JSON with `Content-Type: application/json`"),
+            ),
+            _ => Problem::bad_request(detail),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // Strings and a number always have a JSON form.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<deployment::Error> for Problem {
+    fn from(error: deployment::Error) -> Self {
+        use deployment::Error;
+        let detail = error.to_string();
+        match error {
+            Error::Rejected { .. } | Error::Plugin(_) => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "rejected", "The plugin is refused", detail)
+            }
+            Error::Unknown { .. } => {
+                Problem::new(StatusCode::NOT_FOUND, "unknown-plugin", "There is no such plugin", detail)
+            }
+            Error::NotNow { .. } | Error::Twice { .. } => {
+                Problem::new(StatusCode::CONFLICT, "not-now", "It cannot be done as things are", detail)
+            }
+            Error::Stopping => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "The host is going down", detail)
+            }
+            Error::ReadModel(error) if error.is_transient() => Problem::busy(detail),
+            Error::ReadModel(_) | Error::DataDir(_) | Error::Catalog(_) | Error::Thread { .. } => {
+                Problem::internal(detail)
+            }
+        }
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Problem::refused(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Problem::refused(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        Problem::refused(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        Problem::refused(rejection.status(), rejection.body_text())
+    }
+}

@@ -1,0 +1,77 @@
+//! Ways in: a file saved in the plugins folder, `lantern deploy`, HTTP, `lantern dev`. By each of them the same happens, an
+//! event is neither lost nor applied twice, and what is refused is named with its reason.
+
+mod commands;
+mod dev;
+mod files;
+
+use std::process::Output;
+
+use anyhow::{Context, Result, ensure};
+use lantern_tests::client::{self, NewRecord};
+use lantern_tests::fold::check_ledger;
+use lantern_tests::site::{Host, Site, transcript};
+use serde_json::Value;
+
+/// Events by number, of three keys in turn.
+fn entries(numbers: std::ops::Range<u32>) -> impl Iterator<Item = NewRecord> {
+    numbers.map(|number| NewRecord {
+        partition: i32::try_from(number % 2).unwrap_or(0),
+        key: Some(format!("{}", number % 3).into_bytes()),
+        value: Some(format!(r#"{{"number":{number}}}"#).into_bytes()),
+        headers: Vec::new(),
+    })
+}
+
+/// Waits until a projection has applied a whole topic.
+fn await_applied(host: &mut Host<'_>, site: &Site, name: &str, topic: &str) -> Result<()> {
+    let records = client::read_committed(site.address(), topic)?;
+    let ends: Vec<(i32, i64)> = records
+        .iter()
+        .filter_map(|(partition, records)| Some((*partition, records.last()?.offset + 1)))
+        .collect();
+    host.await_checkpoint(name, topic, &ends)
+}
+
+/// Waits until a ledger has applied a whole topic, and checks it.
+fn await_ledger(host: &mut Host<'_>, site: &Site, name: &str, topic: &str) -> Result<()> {
+    await_applied(host, site, name, topic)?;
+    check_ledger(&site.read_model(name)?, topic, &client::read_committed(site.address(), topic)?)?;
+    Ok(())
+}
+
+/// What was done to a plugin, oldest first; nothing while nobody answers.
+fn history(site: &Site, name: &str) -> Result<Vec<String>> {
+    let output = site.lantern(["history", name, "--json"])?.output()?;
+    if !output.status.success() {
+        return Ok(Vec::new());
+    }
+    let entries: Vec<Value> = serde_json::from_slice(&output.stdout).with_context(|| transcript(&output))?;
+    Ok(entries.iter().filter_map(|entry| entry["result"].as_str().map(str::to_owned)).collect())
+}
+
+/// Waits until exactly this was done to a plugin.
+fn await_history(host: &mut Host<'_>, site: &Site, name: &str, expected: &[&str]) -> Result<()> {
+    let mut last = Vec::new();
+    host.until(&format!("the history of {name} is {expected:?}"), || {
+        last = history(site, name)?;
+        Ok((last == expected).then_some(()))
+    })
+    .with_context(|| format!("it was {last:?}"))
+}
+
+/// Runs a command that must leave with this code and say these words.
+fn check<'a>(
+    site: &Site,
+    arguments: impl IntoIterator<Item = &'a str>,
+    code: i32,
+    words: &[&str],
+) -> Result<Output> {
+    let output = site.lantern(arguments)?.output()?;
+    let said = transcript(&output);
+    ensure!(output.status.code() == Some(code), "it should leave with {code}\n{said}");
+    for word in words {
+        ensure!(said.contains(word), "it should say {word:?}\n{said}");
+    }
+    Ok(output)
+}
