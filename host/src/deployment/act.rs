@@ -20,8 +20,14 @@ impl Deployments {
     /// # Errors
     /// When there is no such plugin, or it cannot be done as things are.
     pub async fn act(&self, name: &str, action: Action, by: &str) -> Result<Outcome, Error> {
+        let (this, name, by) = (self.clone(), name.to_owned(), by.to_owned());
+        self.to_its_end(async move { this.act_now(&name, action, &by).await }).await
+    }
+
+    async fn act_now(&self, name: &str, action: Action, by: &str) -> Result<Outcome, Error> {
         let slot = self.inner.known(name)?;
         let mut state = slot.state.lock().await;
+        self.refuse_when_stopping()?;
         let done = match action {
             Action::Rollback => self.rollback(&slot, &mut state).await,
             Action::Promote => self.promote_preview(&slot, &mut state).await,
@@ -45,9 +51,6 @@ impl Deployments {
         };
         if result != Done::Unchanged {
             self.inner.record(&outcome, by, None)?;
-        }
-        if matches!(action, Action::Remove { purge: true }) {
-            self.inner.slots().remove(name);
         }
         Ok(outcome)
     }
@@ -324,6 +327,10 @@ impl Deployments {
             return Ok((Done::Unchanged, None));
         }
         let plugin = self.live_plugin(slot, state).await?;
+        if state.generations.live().is_none() {
+            // Purged: it begins anew.
+            state.generations.set_live(1)?;
+        }
         self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Running, ..known })?;
         self.end_worker(state).await;
         self.run(slot, state, &plugin, None)?;
@@ -339,14 +346,15 @@ impl Deployments {
         let known = self.catalogued(slot)?;
         self.discard_rebuild(slot, state).await?;
         self.end_worker(state).await;
-        self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Removed, ..known })?;
+        let (fallback, previous) = if purge { (None, None) } else { (known.fallback, known.previous) };
+        self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Removed, fallback, previous, ..known })?;
         let mut status = slot.view().status.borrow().clone();
         status.state = projection::State::Stopped;
         self.show_still(slot, state, status)?;
         if purge {
-            // A file that was taken up and is still there must not bring it back at the next start.
-            self.inner.catalog.forget(&slot.name)?;
+            // The catalog keeps that it was removed: its file, if it is still there, must not bring it back.
             state.generations.purge()?;
+            slot.change_view(|view| view.generation = 0);
             for writer in state.persisting.drain(..) {
                 let _ = writer.await;
             }

@@ -10,6 +10,7 @@ use crate::projection::replay::{Plugins, Setup};
 use crate::projection::{self, Projection, Status, Worker};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -21,6 +22,16 @@ impl Deployments {
     /// # Errors
     /// When it is rejected, with the reason.
     pub async fn deploy(
+        &self,
+        artifact: Artifact,
+        expected: Option<&str>,
+        preview: bool,
+    ) -> Result<Outcome, Error> {
+        let (this, expected) = (self.clone(), expected.map(str::to_owned));
+        self.to_its_end(async move { this.deploy_now(artifact, expected.as_deref(), preview).await }).await
+    }
+
+    async fn deploy_now(
         &self,
         artifact: Artifact,
         expected: Option<&str>,
@@ -56,6 +67,7 @@ impl Deployments {
         }
         let slot = self.inner.slot(&plugin.name)?;
         let mut state = slot.state.lock().await;
+        self.refuse_when_stopping()?;
         let deployed = self.deploy_into(&slot, &mut state, &plugin, preview).await;
         match &deployed {
             Ok(Outcome { result: Done::Unchanged, .. }) => {}
@@ -102,6 +114,20 @@ impl Deployments {
         let outcome = self.deploy(Artifact { bytes, origin: origin.clone() }, None, false).await?;
         catalog.set_file(&origin, Some((&digest, &outcome.name)))?;
         Ok(outcome)
+    }
+
+    /// Runs something to its end, also when whoever asked for it goes away meanwhile: a projection that is
+    /// held would wait for ever.
+    pub(super) async fn to_its_end<T: Send + 'static>(
+        &self,
+        run: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        tokio::spawn(run).await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// Nothing is begun that nobody would stop.
+    pub(super) fn refuse_when_stopping(&self) -> Result<(), Error> {
+        if self.inner.is_stopping.load(Ordering::Relaxed) { Err(Error::Stopping) } else { Ok(()) }
     }
 
     /// Runs what takes its time on a thread for such things.

@@ -35,6 +35,7 @@ use generations::Generations;
 use report::{Done, Entry, Outcome, Plugin};
 use slot::Slot;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::Semaphore;
@@ -90,6 +91,8 @@ struct Inner {
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     /// Bounds how many rebuilds run at once.
     rebuilds: Arc<Semaphore>,
+    /// Whether the host is going down.
+    is_stopping: AtomicBool,
 }
 
 impl Deployments {
@@ -114,6 +117,7 @@ impl Deployments {
             catalog: Catalog::open(&data.catalog())?,
             slots: Mutex::new(BTreeMap::new()),
             rebuilds: Arc::new(Semaphore::new(config.rebuild.at_once_max.max(1))),
+            is_stopping: AtomicBool::new(false),
         };
         Ok(Deployments { inner: Arc::new(inner) })
     }
@@ -150,7 +154,8 @@ impl Deployments {
     /// Stops everything: projections commit what they have, rebuilds stop between two batches. Answers the
     /// last status of each projection.
     pub async fn shutdown(&self) -> Vec<Status> {
-        let slots: Vec<Arc<Slot>> = std::mem::take(&mut *self.inner.slots()).into_values().collect();
+        self.inner.is_stopping.store(true, Ordering::Relaxed);
+        let slots: Vec<Arc<Slot>> = self.inner.slots().values().cloned().collect();
         for slot in &slots {
             slot.tell_to_stop().await;
         }

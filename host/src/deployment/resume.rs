@@ -66,7 +66,11 @@ impl Deployments {
         is_gone: bool,
     ) -> Result<(), Error> {
         let Some(live) = state.generations.live() else {
+            if known.wanted == Wanted::Removed && !is_gone {
+                return Ok(());
+            }
             // Its read model was moved away: its file, if it has one, builds it anew.
+            self.inner.catalog.forget_files(&slot.name)?;
             return Ok(self.inner.catalog.forget(&slot.name)?);
         };
         let mut build = self.inner.catalog.build(&slot.name)?;
