@@ -214,17 +214,6 @@ impl Catalog {
         })
     }
 
-    /// Forgets a plugin and what is built for it; its history stays.
-    ///
-    /// # Errors
-    /// When the catalog cannot be written.
-    pub fn forget(&self, name: &str) -> Result<(), Error> {
-        self.with(|connection| {
-            connection.execute("DELETE FROM plugins WHERE name = ?1", [name])?;
-            connection.execute("DELETE FROM builds WHERE name = ?1", [name]).map(drop)
-        })
-    }
-
     /// What is built beside a plugin's live generation.
     ///
     /// # Errors

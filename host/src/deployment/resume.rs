@@ -65,13 +65,18 @@ impl Deployments {
         mut known: catalog::Plugin,
         is_gone: bool,
     ) -> Result<(), Error> {
-        let Some(live) = state.generations.live() else {
-            if known.wanted == Wanted::Removed && !is_gone {
-                return Ok(());
+        let live = match state.generations.live() {
+            Some(live) => live,
+            None if known.wanted == Wanted::Removed => return Ok(()),
+            // Its read model was moved away: it is built anew from the log.
+            None => {
+                let next = state.generations.next();
+                state.generations.set_live(next)?;
+                known = catalog::Plugin { fallback: None, previous: None, ..known };
+                self.inner.catalog.put(&known)?;
+                self.inner.catalog.set_build(&slot.name, None)?;
+                next
             }
-            // Its read model was moved away: its file, if it has one, builds it anew.
-            self.inner.catalog.forget_files(&slot.name)?;
-            return Ok(self.inner.catalog.forget(&slot.name)?);
         };
         let mut build = self.inner.catalog.build(&slot.name)?;
         if let Some(Build { generation, digest, .. }) = &build
