@@ -1,12 +1,15 @@
 //! The commands, one file each. A command's doc comments are its help.
 
+mod backup;
 mod build;
 mod config;
 mod context;
 mod demo;
 mod output;
 mod produce;
+mod progress;
 mod query;
+mod replay;
 mod run;
 mod status;
 mod topics;
@@ -66,6 +69,9 @@ enum Command {
     Query(query::Query),
     Status(status::Status),
     Verify(verify::Verify),
+    Replay(replay::Replay),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Config(config::Config),
 }
 
@@ -84,6 +90,9 @@ pub fn main() -> ExitCode {
                 Command::Query(query) => query.run(&context),
                 Command::Status(status) => status.run(&context),
                 Command::Verify(verify) => verify.run(&context),
+                Command::Replay(replay) => replay.run(&context),
+                Command::Backup(backup) => backup.run(&context),
+                Command::Restore(restore) => restore.run(&context),
                 Command::Config(config) => config.run(&context),
             },
         );

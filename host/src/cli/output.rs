@@ -62,7 +62,7 @@ pub fn rows(columns: &[String], rows: &[Vec<Cell>]) -> Table {
 }
 
 /// A value as people read it.
-fn cell(cell: &Cell) -> String {
+pub fn cell(cell: &Cell) -> String {
     match cell {
         Cell::Null => "NULL".into(),
         Cell::Integer(value) => value.to_string(),

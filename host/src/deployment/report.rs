@@ -45,12 +45,14 @@ pub enum Done {
     Resumed,
     /// It no longer runs.
     Removed,
+    /// Its read model came from a backup.
+    Restored,
     /// It did not take over, or was put back; the one before runs.
     Rejected,
 }
 
 /// Every [`Done`], as it is written.
-const DONE: [(Done, &str); 12] = [
+const DONE: [(Done, &str); 13] = [
     (Done::Unchanged, "unchanged"),
     (Done::Started, "started"),
     (Done::Swapped, "swapped"),
@@ -62,6 +64,7 @@ const DONE: [(Done, &str); 12] = [
     (Done::Paused, "paused"),
     (Done::Resumed, "resumed"),
     (Done::Removed, "removed"),
+    (Done::Restored, "restored"),
     (Done::Rejected, "rejected"),
 ];
 
