@@ -31,6 +31,8 @@ pub struct NewRecord {
     pub value: Option<Vec<u8>>,
     /// The record's headers.
     pub headers: Vec<(String, String)>,
+    /// When it was made, in milliseconds since 1970; now, where nothing is said.
+    pub timestamp_ms: Option<i64>,
 }
 
 /// A record as it stands in the log.
@@ -124,6 +126,7 @@ pub fn produce(address: &str, topic: &str, records: impl IntoIterator<Item = New
         let mut wanted = BaseRecord::<[u8], [u8]>::to(topic).partition(record.partition);
         wanted.key = record.key.as_deref();
         wanted.payload = record.value.as_deref();
+        wanted.timestamp = record.timestamp_ms;
         if !record.headers.is_empty() {
             wanted = wanted.headers(headers);
         }

@@ -34,6 +34,11 @@ fn a_partition_that_is_added_is_read() {
 }
 
 #[test]
+fn partitions_are_taken_in_the_order_that_is_asked_for() {
+    on_kafka(scenarios::partitions_are_taken_in_the_order_that_is_asked_for);
+}
+
+#[test]
 fn a_gap_in_the_log_is_told_with_its_place() {
     on_kafka(scenarios::a_gap_in_the_log_is_told_with_its_place);
 }

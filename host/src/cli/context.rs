@@ -5,6 +5,9 @@ use crate::data_dir::DataDir;
 use crate::host::{self, Log};
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The configuration, the data folder, and a runtime to wait on.
 pub struct Context {
@@ -15,6 +18,17 @@ pub struct Context {
     /// Whether progress and remarks are unwanted.
     pub quiet: bool,
     runtime: tokio::runtime::Runtime,
+}
+
+/// Whether a signal came.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupted(Arc<AtomicBool>);
+
+impl Interrupted {
+    /// Whether one came.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Context {
@@ -34,6 +48,26 @@ impl Context {
     /// Waits for something on the runtime.
     pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
+    }
+
+    /// From now on: whether somebody wants the command to end, by SIGINT or SIGTERM, so that it can clean up.
+    ///
+    /// # Errors
+    /// When the system does not let signals be watched.
+    pub fn interrupted(&self) -> anyhow::Result<Interrupted> {
+        let _runtime = self.runtime.enter();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let interrupted = Interrupted::default();
+        let seen = interrupted.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            seen.0.store(true, Ordering::Relaxed);
+        });
+        Ok(interrupted)
     }
 
     /// A way to the log for `command`, used by `with`, and closed after it.

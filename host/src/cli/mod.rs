@@ -1,5 +1,6 @@
 //! The commands, one file each. A command's doc comments are its help.
 
+mod backup;
 mod build;
 mod config;
 mod context;
@@ -11,10 +12,12 @@ mod history;
 mod output;
 mod pause;
 mod produce;
+mod progress;
 mod promote;
 mod query;
 mod rebuild;
 mod remove;
+mod replay;
 mod reset;
 mod resume;
 mod rollback;
@@ -89,6 +92,9 @@ enum Command {
     Query(query::Query),
     Status(status::Status),
     Verify(verify::Verify),
+    Replay(replay::Replay),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Config(config::Config),
 }
 
@@ -118,6 +124,9 @@ pub fn main() -> ExitCode {
                 Command::Query(query) => query.run(&context),
                 Command::Status(status) => status.run(&context),
                 Command::Verify(verify) => verify.run(&context),
+                Command::Replay(replay) => replay.run(&context),
+                Command::Backup(backup) => backup.run(&context),
+                Command::Restore(restore) => restore.run(&context),
                 Command::Config(config) => config.run(&context),
             },
         );

@@ -1,124 +1,219 @@
 //! `lantern verify`
 
-use super::{Context, output};
-use crate::projection::replay::Setup;
-use crate::projection::verify;
-use crate::read_model::Snapshot;
-use crate::wasm::Engine;
-use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use super::{Context, output, replay};
+use crate::projection::position;
+use crate::projection::replay::Error;
+use crate::projection::verify::{self, Reason, Verified};
+use crate::read_model::diff::{Change, TableDiff};
+use crate::read_model::{Cell, Diff, Snapshot};
+use anyhow::Context as _;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+
+/// Characters of a value that are shown.
+const CELL_CHARS_MAX: usize = 60;
 
 /// Check a read model against its log.
 ///
-/// Replays the log into a scratch database, in the order in which the events were applied, and compares all
-/// rows. Leaves with 1 when they differ. The read model may be in use meanwhile.
+/// Replays the log into a scratch database, in the order in which the events were applied and by the plugins that
+/// applied them, and compares all rows. Leaves with 1 when they differ, and says which rows do and why that is likely to
+/// be. The read model may be in use meanwhile.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  lantern verify orders")]
+#[command(after_help = "Example:\n  lantern verify orders\n  lantern verify orders --json | jq .reason")]
 pub struct Verify {
     /// The read model's name.
     read_model: String,
+    /// How many differing rows of each table to show.
+    #[arg(long, value_name = "ROWS", default_value_t = 5)]
+    examples: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Serialize)]
-struct Report {
+struct Report<'v> {
+    read_model: &'v str,
     equal: bool,
-    hash: String,
-    replayed_hash: String,
-    /// Tables whose rows differ.
-    differing_tables: Vec<String>,
+    hash: Option<&'v str>,
+    replayed_hash: Option<&'v str>,
+    /// The next offset of each partition, at which both were compared.
+    position: BTreeMap<String, i64>,
+    /// Tables that differ.
+    differing_tables: Vec<&'v str>,
+    /// From the read model to its replay: `before` is the read model's row.
+    diff: Option<&'v Diff>,
+    /// `edited`, `not-deterministic` or `log`.
+    reason: Option<&'static str>,
+    /// The reason in words.
+    explanation: Option<String>,
 }
 
 impl Verify {
     /// Replays, compares and prints.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let path = context.data.read_model(&self.read_model);
-        if !path.exists() {
-            bail!("there is no read model {:?} in {}", self.read_model, context.data.root().display());
-        }
+        let path = replay::live(context, &self.read_model)?;
         let plugins = verify::recorded(&Snapshot::of(&path)?, &context.data.artifacts())?;
-        let verified = context
-            .with_log("lantern verify", |log| {
-                let cache = context.data.cache();
-                context.data.create(&cache)?;
-                let engine = Engine::with_limits(Some(cache), &context.config.limits)?;
-                let scratch = tempfile::tempdir_in(context.data.root())
-                    .with_context(|| format!("no scratch folder in {}", context.data.root().display()))?;
-                let setup = Setup {
-                    plugins,
-                    options: context.config.projections.get(&self.read_model).cloned().unwrap_or_default(),
-                    batch: context.config.batch.clone(),
-                    limits: context.config.limits.clone(),
-                    log: log.options().clone(),
-                    engine,
-                };
-                let bar = progress(context.quiet || self.json);
-                // On a thread of its own: plugins need a stack that the main thread may not have.
-                let verified = std::thread::scope(|scope| {
-                    std::thread::Builder::new()
-                        .stack_size(context.config.limits.thread_stack_bytes())
-                        .spawn_scoped(scope, || {
-                            verify::verify(&setup, &path, scratch.path(), 5, &mut |at| {
-                                bar.set_length(at.total);
-                                bar.set_position(at.done);
-                                std::ops::ControlFlow::Continue(())
-                            })
-                        })
-                        .map(|thread| thread.join())
-                })?;
-                bar.finish_and_clear();
-                verified
-                    .map_err(|_| anyhow::anyhow!("the replay panicked: this is a fault of Lantern"))?
-                    .map_err(Into::into)
-            })?
-            .context("stopped")?;
-        let report = Report {
-            equal: verified.difference.is_none(),
-            differing_tables: verified
-                .difference
-                .map(|difference| difference.diff.tables.keys().cloned().collect())
-                .unwrap_or_default(),
-            hash: verified.hash,
-            replayed_hash: verified.replayed_hash,
+        let verified = replay::with_setup(context, "lantern verify", &self.read_model, plugins, |setup| {
+            let scratch = replay::scratch(context)?;
+            replay::follow(context, self.json, |control| {
+                match verify::verify(setup, &path, scratch.path(), self.examples, control) {
+                    Err(error) if error.is_about_the_log() => Ok(Err(error)),
+                    other => other.map(Ok),
+                }
+            })
+        })?;
+        let equal = match &verified {
+            Ok(verified) => {
+                let verified = verified.as_ref().context("the replay was stopped")?;
+                self.show(verified)?;
+                verified.difference.is_none()
+            }
+            Err(error) => {
+                self.show_log(error)?;
+                false
+            }
         };
-        self.show(&report)?;
-        Ok(if report.equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn show(&self, report: &Report) -> anyhow::Result<()> {
+    fn show(&self, verified: &Verified) -> anyhow::Result<()> {
+        let Verified { hash, replayed_hash, checkpoints, difference } = verified;
+        let diff = difference.as_ref().map(|difference| &difference.diff);
+        let reason = difference.as_ref().map(|difference| difference.reason);
+        let explanation = reason.map(|reason| explain(reason, &self.read_model));
         if self.json {
-            return output::json(report);
+            return output::json(&Report {
+                read_model: &self.read_model,
+                equal: difference.is_none(),
+                hash: Some(hash),
+                replayed_hash: Some(replayed_hash),
+                position: checkpoints
+                    .iter()
+                    .map(|((topic, id), next)| (format!("{topic}/{id}"), *next))
+                    .collect(),
+                differing_tables: diff.map(tables).unwrap_or_default(),
+                diff,
+                reason: reason.map(|reason| match reason {
+                    Reason::Edited => "edited",
+                    Reason::NotDeterministic => "not-deterministic",
+                }),
+                explanation,
+            });
         }
-        if report.equal {
-            return output::line(&format!("{} equals its log ({})", self.read_model, short(&report.hash)));
-        }
+        let Some(diff) = diff else {
+            return output::line(&format!("{} equals its log ({})", self.read_model, short(hash)));
+        };
         output::line(&format!(
-            "{} differs from its log in {}: a replay gives {}, the read model is {}. \
-             Was it edited by hand, or is the plugin not deterministic?",
+            "{} differs from its log at {} in {}",
             self.read_model,
-            report.differing_tables.join(", "),
-            short(&report.replayed_hash),
-            short(&report.hash),
-        ))
+            position::show(checkpoints),
+            tables(diff).join(", ")
+        ))?;
+        for table in &diff.tables_removed {
+            output::line(&format!("{table}: the log makes no such table"))?;
+        }
+        for table in &diff.tables_added {
+            output::line(&format!("{table}: the table is missing"))?;
+        }
+        for (name, table) in &diff.tables {
+            output::line(&format!("{name}: {}", counts(table)))?;
+            for change in &table.examples {
+                output::line(&format!("  {}", example(table, change)))?;
+            }
+        }
+        output::line(&explanation.unwrap_or_default())
+    }
+
+    /// The log no longer has what was applied: there is nothing to compare with.
+    fn show_log(&self, error: &Error) -> anyhow::Result<()> {
+        if self.json {
+            return output::json(&Report {
+                read_model: &self.read_model,
+                equal: false,
+                hash: None,
+                replayed_hash: None,
+                position: BTreeMap::new(),
+                differing_tables: Vec::new(),
+                diff: None,
+                reason: Some("log"),
+                explanation: Some(error.to_string()),
+            });
+        }
+        output::line(&format!("{} cannot be compared with its log: {error}", self.read_model))
+    }
+}
+
+fn explain(reason: Reason, name: &str) -> String {
+    match reason {
+        Reason::Edited => format!(
+            "Two replays are equal, so it was probably edited by hand. `lantern rebuild {name}` builds it anew from the log"
+        ),
+        Reason::NotDeterministic => "Two replays of the same events differ from each other: the plugin is not \
+             deterministic. It probably keeps something in memory from one batch to the next; everything that it has to \
+             remember belongs into its tables"
+            .into(),
+    }
+}
+
+/// The tables that differ, in the order in which they are shown.
+fn tables(diff: &Diff) -> Vec<&str> {
+    let removed = diff.tables_removed.iter().map(String::as_str);
+    let added = diff.tables_added.iter().map(String::as_str);
+    removed.chain(added).chain(diff.tables.keys().map(String::as_str)).collect()
+}
+
+fn counts(table: &TableDiff) -> String {
+    let rows = |count: u64| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
+    let mut parts = Vec::new();
+    for column in &table.columns_removed {
+        parts.push(format!("the log makes no column {column}"));
+    }
+    for column in &table.columns_added {
+        parts.push(format!("the column {column} is missing"));
+    }
+    for (count, what) in [(table.changed, "changed"), (table.removed, "too many"), (table.added, "missing")] {
+        if count > 0 {
+            parts.push(format!("{} {what}", rows(count)));
+        }
+    }
+    parts.join(", ")
+}
+
+/// A differing row: its key, and what differs, as it is and as it is by the log.
+fn example(table: &TableDiff, change: &Change) -> String {
+    let named = |cells: &[Cell], columns: std::ops::Range<usize>| -> String {
+        let pairs = columns.filter_map(|index| Some((table.columns.get(index)?, cells.get(index)?)));
+        pairs.map(|(column, cell)| format!("{column}={}", shown(cell))).collect::<Vec<_>>().join(" ")
+    };
+    let all = 0..table.columns.len();
+    match (&change.before, &change.after) {
+        (Some(live), None) => format!("too many: {}", named(live, all)),
+        (None, Some(replayed)) => format!("missing:  {}", named(replayed, all)),
+        (Some(live), Some(replayed)) => {
+            let key = table.key.len();
+            let differing: Vec<String> = (key..table.columns.len())
+                .filter(|&index| live.get(index) != replayed.get(index))
+                .filter_map(|index| {
+                    let (is, should) = (shown(live.get(index)?), shown(replayed.get(index)?));
+                    Some(format!("{} is {is}, by the log {should}", table.columns.get(index)?))
+                })
+                .collect();
+            format!("changed:  {}: {}", named(live, 0..key), differing.join("; "))
+        }
+        (None, None) => String::new(),
+    }
+}
+
+fn shown(cell: &Cell) -> String {
+    let text = output::cell(cell);
+    match text.char_indices().nth(CELL_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
 }
 
 fn short(hash: &str) -> &str {
     hash.get(..16).unwrap_or(hash)
-}
-
-fn progress(hidden: bool) -> ProgressBar {
-    if hidden {
-        return ProgressBar::hidden();
-    }
-    // indicatif draws on a terminal only.
-    let style = ProgressStyle::with_template(
-        "replaying {bar:30} {percent}%  {pos}/{len} events  {per_sec}  ETA {eta}",
-    )
-    .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
 }

@@ -3,7 +3,8 @@
 use super::{Artifact, Error, Inner};
 use crate::data_dir;
 use crate::plugin::{self, Plugin};
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 
 impl Inner {
@@ -26,14 +27,20 @@ impl Inner {
     fn keep(&self, plugin: &Plugin, bytes: &[u8]) -> Result<(), Error> {
         let folder = self.data.artifacts();
         self.data.create(&folder)?;
-        let path = folder.join(format!("{}.wasm", plugin.digest));
-        if path.exists() {
-            return Ok(());
-        }
-        let written = tempfile::NamedTempFile::new_in(&folder)
-            .and_then(|mut file| file.write_all(bytes).map(|()| file))
-            .and_then(|file| file.as_file().sync_all().map(|()| file))
-            .and_then(|file| file.persist(&path).map_err(|error| error.error));
-        written.map(drop).map_err(|source| data_dir::Error::Io { path, source }.into())
+        let digest = plugin.digest.to_string();
+        write(&folder, &digest, bytes)
+            .map_err(|source| data_dir::Error::Io { path: folder.join(digest), source }.into())
     }
+}
+
+/// Keeps an artifact in a folder, if it is not there; whole or not at all.
+pub(super) fn write(folder: &Path, digest: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = folder.join(format!("{digest}.wasm"));
+    if path.exists() {
+        return Ok(());
+    }
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map(drop).map_err(|error| error.error)
 }

@@ -11,6 +11,7 @@
 //! * `rebuild`: the thread that fills a new generation.
 //! * [`generations`]: the files of a read model, and the link to the live one.
 //! * [`persisted`]: what is left of a projection's status for other processes to read.
+//! * [`restore`]: takes a read model from a backup.
 //! * [`report`]: what is told of all this.
 
 mod act;
@@ -21,6 +22,7 @@ pub mod generations;
 pub mod persisted;
 mod rebuild;
 pub mod report;
+pub mod restore;
 mod resume;
 mod slot;
 

@@ -282,7 +282,7 @@ impl Build {
     fn compare(&mut self, replayer: &mut Replayer) -> Result<Diff, Error> {
         self.follow(replayer)?;
         let live = Snapshot::of(&self.order.live)?;
-        self.controlled(|control| replayer.follow_to(&live, None, control))?;
+        self.controlled(|control| replayer.follow_to(&live, control))?;
         let own = Snapshot::of(&self.order.path)?;
         Ok(read_model::diff(&live, &own, EXAMPLES_MAX)?)
     }

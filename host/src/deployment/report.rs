@@ -47,6 +47,8 @@ pub enum Done {
     Resumed,
     /// It no longer runs.
     Removed,
+    /// Its read model came from a backup.
+    Restored,
     /// It did not take over, or was put back; the one before runs.
     Rejected,
 }
@@ -65,6 +67,7 @@ const DONE: [(Done, &str); 13] = [
     (Done::Paused, "paused"),
     (Done::Resumed, "resumed"),
     (Done::Removed, "removed"),
+    (Done::Restored, "restored"),
     (Done::Rejected, "rejected"),
 ];
 

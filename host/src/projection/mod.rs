@@ -10,12 +10,14 @@
 //! * [`applier`]: batches through plugin and writer; finds the event at fault.
 //! * [`worker`]: the projection's thread: runs rounds, and decides what an error means.
 //! * `round`: the loop itself: fetch, batch, submit.
+//! * [`position`]: positions as people write them.
 //! * [`replay`]: applies the log in the order that another read model recorded.
 //! * [`verify`]: replays a read model's log and compares.
 
 pub mod applier;
 pub mod batch;
 pub mod options;
+pub mod position;
 pub mod replay;
 mod round;
 mod session;

@@ -179,3 +179,103 @@ fn beside(target: &Path) -> PathBuf {
     name.push(".unfinished");
     target.with_file_name(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Scratch, TABLE, advance, frame};
+    use super::super::{Fingerprint, Reader, Writer};
+    use super::*;
+    use lantern_contract::frame::value::Value;
+
+    /// Inserts rows, in one transaction each, until the checkpoint is there.
+    fn insert(writer: &mut Writer, range: std::ops::Range<i64>) {
+        let text = "x".repeat(4_000);
+        let insert = writer.prepare("INSERT INTO t VALUES (?1, ?2)").unwrap();
+        for id in range {
+            writer.begin().unwrap();
+            writer.apply(&frame(insert, &[Value::Integer(id), Value::Text(&text)])).unwrap();
+            writer.commit(&[advance(id, id + 1)]).unwrap();
+        }
+    }
+
+    // A projection never rests: a copy that begins anew at every commit would never end, and one that does not would be
+    // torn.
+    #[test]
+    fn a_backup_is_of_one_moment_and_ends_while_batches_are_committed() {
+        let scratch = Scratch::new();
+        let mut writer = scratch.open(&[TABLE]).unwrap();
+        writer.begin_partition("a", 0, 0).unwrap();
+        insert(&mut writer, 0..3_000);
+        let expected = Fingerprint::of(&scratch.path()).unwrap();
+        let target = scratch.folder.path().join("backup.db");
+        let (mut next, mut steps) = (3_000, 0);
+        let contents = write(
+            &scratch.path(),
+            &target,
+            false,
+            &mut |digest| Ok((digest == "d").then(|| b"bytes".to_vec())),
+            &mut |done, total| {
+                assert!(done <= total);
+                steps += 1;
+                insert(&mut writer, next..next + 100);
+                next += 100;
+            },
+        )
+        .unwrap();
+        assert!(steps >= 3, "only {steps} steps: the test shows nothing");
+        assert_eq!(Fingerprint::of(&target).unwrap(), expected);
+        assert_eq!(contents.checkpoints[&("a".into(), 0)], 3_000);
+        assert_eq!((contents.artifacts.as_slice(), contents.plugin.as_str()), (&["d".to_owned()][..], "t"));
+        assert_eq!(inspect(&target).unwrap(), contents);
+        let names: Vec<_> =
+            std::fs::read_dir(scratch.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let beside = names.iter().filter(|name| name.to_string_lossy().contains("backup")).count();
+        assert_eq!(beside, 1, "one file, and nothing beside it: {names:?}");
+        assert!(write(&scratch.path(), &target, false, &mut |_| Ok(None), &mut |_, _| {}).is_err());
+        write(&scratch.path(), &target, true, &mut |_| Ok(None), &mut |_, _| {}).unwrap();
+        assert_eq!(inspect(&target).unwrap().checkpoints[&("a".into(), 0)], next);
+    }
+
+    // A new host starts from the one file: what comes out of it is written on as if nothing had been.
+    #[test]
+    fn what_is_restored_is_the_read_model_and_goes_on() {
+        let scratch = Scratch::new();
+        let mut writer = scratch.open(&[TABLE]).unwrap();
+        writer.begin_partition("a", 0, 0).unwrap();
+        insert(&mut writer, 0..10);
+        let (file, target) = (scratch.folder.path().join("backup.db"), scratch.folder.path().join("new.db"));
+        write(&scratch.path(), &file, false, &mut |_| Ok(Some(b"bytes".to_vec())), &mut |_, _| {}).unwrap();
+        let mut kept = Vec::new();
+        let mut keep = |digest: &str, bytes: &[u8]| {
+            kept.push((digest.to_owned(), bytes.to_vec()));
+            Ok(())
+        };
+        restore(&file, &target, &mut keep, &mut |_, _| {}).unwrap();
+        assert_eq!(kept, [("d".to_owned(), b"bytes".to_vec())]);
+        assert_eq!(Fingerprint::of(&target).unwrap(), Fingerprint::of(&scratch.path()).unwrap());
+        assert!(inspect(&target).is_err(), "a read model is no backup");
+        let blueprint = super::super::tests::blueprint(&[TABLE]);
+        let mut restored = Writer::open(&target, &blueprint, super::super::Durability::Normal).unwrap();
+        insert(&mut restored, 10..20);
+        assert_eq!(Reader::open(&target).unwrap().checkpoints().unwrap()[&("a".into(), 0)], 20);
+        assert!(restore(&file, &target, &mut |_, _| Ok(()), &mut |_, _| {}).is_err(), "it exists");
+    }
+
+    #[test]
+    fn what_is_no_backup_is_refused() {
+        let scratch = Scratch::new();
+        drop(scratch.open(&[TABLE]).unwrap());
+        let check = |path: &Path, reason: &str| {
+            let error = inspect(path).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        };
+        check(&scratch.path(), "no backup");
+        check(&scratch.folder.path().join("nothing.db"), "cannot open");
+        let foreign = scratch.folder.path().join("foreign.db");
+        Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE mine (x)").unwrap();
+        check(&foreign, "is not a read model");
+        let text = scratch.folder.path().join("text.db");
+        std::fs::write(&text, "not a database, but long enough to be looked at as one".repeat(100)).unwrap();
+        check(&text, "text.db");
+    }
+}

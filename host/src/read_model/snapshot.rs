@@ -75,14 +75,14 @@ impl Snapshot {
         self.ask(|connection| journal::after(connection, cursor, limit))
     }
 
-    /// How many runs the journal has.
+    /// How many events were applied to it.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn runs(&self) -> Result<u64, Error> {
-        let count = "SELECT count(*) FROM _lantern_journal";
-        let runs: i64 = self.ask(|connection| connection.query_row(count, [], |row| row.get(0)))?;
-        Ok(u64::try_from(runs).unwrap_or(0))
+    pub fn events(&self) -> Result<u64, Error> {
+        let sum = "SELECT coalesce(sum(events), 0) FROM _lantern_journal";
+        let events: i64 = self.ask(|connection| connection.query_row(sum, [], |row| row.get(0)))?;
+        Ok(u64::try_from(events).unwrap_or(0))
     }
 
     /// The name of the plugin whose read model it is.

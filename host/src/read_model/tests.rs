@@ -36,7 +36,7 @@ impl Scratch {
     }
 }
 
-fn frame(statement: u32, values: &[Value<'_>]) -> Vec<u8> {
+pub(super) fn frame(statement: u32, values: &[Value<'_>]) -> Vec<u8> {
     let mut writer = ops::Writer::new();
     writer.push(statement, Some(7), values.iter().copied());
     let mut frame = Vec::new();

@@ -81,6 +81,11 @@ fn a_partition_that_is_added_is_read() {
 }
 
 #[test]
+fn partitions_are_taken_in_the_order_that_is_asked_for() {
+    scenarios::partitions_are_taken_in_the_order_that_is_asked_for(&servers());
+}
+
+#[test]
 fn a_gap_in_the_log_is_told_with_its_place() {
     scenarios::a_gap_in_the_log_is_told_with_its_place(&servers());
 }

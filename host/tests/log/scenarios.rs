@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use lantern::log::{Assignment, Client, Consumer, Error, Options, Producer};
+use lantern::log::{Assignment, Client, Consumer, Error, Options, Partitions, Producer};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
@@ -220,6 +220,64 @@ pub fn a_partition_that_is_added_is_read(servers: &str) {
     seen.sort();
     let text = |text: &str| Some(text.to_owned());
     assert_eq!(seen, [(0, 3, text("3")), (2, 0, text("0")), (2, 1, text("1"))]);
+}
+
+/// Takes what one partition holds before an offset.
+fn take(partitions: &mut Partitions, index: usize, before: i64, max: usize) -> Vec<i64> {
+    let mut offsets = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    let is_short =
+        |partitions: &Partitions| partitions.position(index).expect("it is there").next_offset < before;
+    while is_short(partitions) {
+        let seen = offsets.len();
+        let fetched = partitions.fetch(index, before, max, usize::MAX, WAIT, |record| {
+            assert_eq!(record.payload, Some(record.offset.to_string().as_bytes()));
+            offsets.push(record.offset);
+            ControlFlow::Continue(())
+        });
+        let fetched = fetched.expect("there is nothing wrong with the log");
+        assert_eq!(fetched.records, offsets.len() - seen);
+        assert!(fetched.records <= max);
+        assert!(Instant::now() < deadline, "not at {before}: {partitions:?}");
+    }
+    offsets
+}
+
+// A replay repeats the order in which partitions were applied, which is any, and in which a long run of one follows a
+// short one of another: each must come as it is asked for, and nothing behind it.
+pub fn partitions_are_taken_in_the_order_that_is_asked_for(servers: &str) {
+    let topic = "chosen";
+    let client = create(servers, topic, 3);
+    append(servers, topic, 0, numbers(0..3_000));
+    append(servers, topic, 2, numbers(0..50));
+    let name = "chosen";
+    let mut partitions =
+        client.partitions_reader(name, &[at(topic, 0, 5), at(topic, 2, 0)]).expect("the options are right");
+    let all = |range: std::ops::Range<i64>| range.collect::<Vec<_>>();
+    assert_eq!(take(&mut partitions, 1, 1, 10), [0]);
+    assert_eq!(take(&mut partitions, 0, 7, 10), [5, 6]);
+    assert!(take(&mut partitions, 0, 7, 10).is_empty(), "it is there already");
+    assert_eq!(take(&mut partitions, 1, 3, 1), [1, 2]);
+    assert_eq!(take(&mut partitions, 0, 2_500, 700), all(7..2_500));
+    assert_eq!(take(&mut partitions, 1, 50, 10), all(3..50));
+    assert_eq!(take(&mut partitions, 0, 3_000, 10_000), all(2_500..3_000));
+    // At the end: what comes later is taken later, also of a partition that was added.
+    append(servers, topic, 1, numbers(0..4));
+    append(servers, topic, 2, numbers(50..60));
+    partitions.add(&[at(topic, 1, 2)]).expect("the options are right");
+    assert_eq!(take(&mut partitions, 2, 4, 10), [2, 3]);
+    assert_eq!(take(&mut partitions, 1, 60, 10), all(50..60));
+
+    let mut beyond = client.partitions_reader(name, &[at(topic, 0, 9_000)]).expect("the options are right");
+    let deadline = Instant::now() + PATIENCE;
+    let told = loop {
+        match beyond.fetch(0, 9_001, 10, usize::MAX, WAIT, |_| ControlFlow::Continue(())) {
+            Err(error) => break error,
+            Ok(_) => assert!(Instant::now() < deadline, "no error came"),
+        }
+    };
+    let (topic, partition, offset) = (topic.to_owned(), 0, 9_000);
+    assert_eq!(told, Error::OffsetOutOfRange { topic, partition, offset, range: Some(0..3_000) });
 }
 
 // A log that lost what was not read yet, or that is another log, must not be taken for a quiet one.

@@ -197,18 +197,27 @@ impl Replayer {
         self.run(source, &journal, None, control)
     }
 
-    /// As [`Replayer::follow`], until the read model is as the snapshot, or as it was when each partition in `until` had
-    /// reached the offset there; such a partition is not applied any further, others are as far as they were then.
+    /// As [`Replayer::follow`], until the read model is as it was when every partition in `until` had reached the offset
+    /// there. Such a partition is applied no further; others are as far as they were then.
     ///
     /// # Errors
     /// As [`Replayer::follow`].
-    pub fn follow_to(
+    pub fn follow_until(
         &mut self,
-        source: &Snapshot,
-        until: Option<&Checkpoints>,
+        source: &Path,
+        until: &Checkpoints,
         control: Control<'_>,
     ) -> Result<Followed, Error> {
-        self.run(source.path(), source, until, control)
+        let journal = Reader::open(source)?;
+        self.run(source, &journal, Some(until), control)
+    }
+
+    /// As [`Replayer::follow`], until the read model is as the snapshot.
+    ///
+    /// # Errors
+    /// As [`Replayer::follow`].
+    pub fn follow_to(&mut self, source: &Snapshot, control: Control<'_>) -> Result<Followed, Error> {
+        self.run(source.path(), source, None, control)
     }
 
     fn run(

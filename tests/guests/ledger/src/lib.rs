@@ -7,7 +7,8 @@ mod fault;
 
 use lantern_sdk::{Db, Envelope, Event, Manifest, Projection, Result};
 
-/// Name, topics, and `faulty` if events may order a fault. The tests write other words over these.
+/// Name, topics, and what is odd about this one: `faulty` if events may order a fault, `forgetful` if it counts in its
+/// memory instead of its tables, `marking` if it marks the types. The tests write other words over these.
 static WORDS: &str = concat!(
     "lantern-tests-guest:",
     "ledger ledger                                     ",
@@ -20,14 +21,17 @@ static WORDS: &str = concat!(
 const PRIME: i64 = 1_000_000_007;
 
 #[derive(Default)]
-struct Ledger;
+struct Ledger {
+    /// How many events this instance was given: gone with it.
+    remembered: i64,
+}
 
 impl Projection for Ledger {
     fn manifest() -> Manifest {
         let mut words = words();
         let name = words.next().unwrap_or_default();
         words
-            .filter(|word| *word != "faulty")
+            .filter(|word| !["faulty", "forgetful", "marking"].contains(word))
             .fold(Manifest::new(name), Manifest::topic)
             .description("Every event in the order of application")
             .envelope(Envelope::Topic { event_type: None })
@@ -40,9 +44,10 @@ impl Projection for Ledger {
     }
 
     fn apply(&mut self, event: &Event<'_>, db: &mut Db) -> Result<()> {
-        if words().any(|word| word == "faulty") {
+        if is("faulty") {
             fault::ordered_by(event, db)?;
         }
+        self.remembered += 1;
         let digest = digest(event.payload().unwrap_or_default());
         let (events, fold) = next(db.query("SELECT events, fold FROM total", ())?.first(), digest)?;
         db.execute(
@@ -53,11 +58,11 @@ impl Projection for Ledger {
         db.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                events,
+                if is("forgetful") { self.remembered } else { events },
                 event.topic(),
                 event.partition(),
                 event.offset(),
-                event.kind(),
+                if is("marking") { "marked" } else { event.kind() },
                 event.key(),
                 event.payload(),
             ),
@@ -81,6 +86,10 @@ fn words() -> impl Iterator<Item = &'static str> {
     // Unknown to the compiler, so that it keeps the literal in one piece.
     let words = std::hint::black_box(WORDS);
     words.split_once(':').map_or("", |(_, words)| words).split_whitespace()
+}
+
+fn is(odd: &str) -> bool {
+    words().any(|word| word == odd)
 }
 
 /// The count and fold after one more event.
