@@ -54,7 +54,7 @@ pub enum Done {
 }
 
 /// Every [`Done`], as it is written.
-const DONE: [(Done, &str); 13] = [
+const DONE: [(Done, &str); 14] = [
     (Done::Unchanged, "unchanged"),
     (Done::Started, "started"),
     (Done::Swapped, "swapped"),

@@ -22,6 +22,7 @@ pub fn outcome(outcome: &Outcome) -> String {
         Done::Paused => format!("{name}: paused; `lantern resume {name}` goes on"),
         Done::Resumed => format!("{name}: resumed"),
         Done::Removed => format!("{name}: removed"),
+        Done::Restored => format!("{name}: restored, generation {generation} is live"),
         Done::Rejected => format!("{name}: {digest} rejected; the one before runs on"),
     };
     if let Some(pause_us) = outcome.pause_us {
