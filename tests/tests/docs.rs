@@ -150,6 +150,7 @@ fn every_command_that_a_page_shows_exists() {
         "docs/embedded-broker.md",
         "docs/envelopes.md",
         "docs/http.md",
+        "docs/verifying.md",
         "docs/writing-projections.md",
         "examples/commits/README.md",
         "examples/orders/README.md",

@@ -45,12 +45,22 @@ fn the_readme_s_examples_do_what_it_says() -> Result<()> {
     let target =
         target::profile_dir()?.parent().context("a profile lies in cargo's target folder")?.to_owned();
 
-    let steps: Vec<Step> = blocks(&readme, "console").flat_map(|block| steps(&block)).collect();
-    ensure!(steps.len() > 8, "the README shows only {steps:?}");
+    // This page goes on where the README ends.
+    let verifying = fs::read_to_string(root.join("docs/verifying.md"))?;
+    let of = |page: &str| blocks(page, "console").flat_map(|block| steps(&block)).collect::<Vec<_>>();
+    let (mut steps, further) = (of(&readme), of(&verifying));
+    ensure!(steps.len() > 8 && further.len() > 5, "the pages show only {steps:?} {further:?}");
+    // In a shell of its own.
+    steps.push(Step { command: "unset exports".into(), output: String::new() });
+    steps.extend(further);
     let path = std::env::var("PATH").unwrap_or_default();
     // Variables that were set in the shell for all that follows.
     let mut exports = String::new();
     for Step { command, output: expected } in &steps {
+        if command == "unset exports" {
+            exports.clear();
+            continue;
+        }
         if command.starts_with("export ") {
             exports += &format!("{command}\n");
             continue;

@@ -16,6 +16,11 @@ use std::time::{Duration, Instant};
 const FETCH_WAIT: Duration = Duration::from_millis(100);
 /// The most runs of a batch: those of events that the plugin does not read fill no frame.
 const RUNS_MAX: usize = 100_000;
+/// How many times larger than a live projection's batches those of a replay become: nobody waits for one, and what is
+/// written to the same row within a batch is written once. Measured: 1.5 to 1.9 times as many events per CPU second.
+const LARGER: usize = 5;
+/// The same for their bytes, which the plugin has to hold too.
+const LARGER_BYTES: usize = 2;
 
 /// Why a pass is over.
 pub(super) enum Ended {
@@ -35,6 +40,8 @@ pub(super) struct Pass {
     /// How many of them have not come there yet.
     ahead: usize,
     progress: Progress,
+    /// The present size of batches.
+    events_max: usize,
     /// Events that were applied before this pass.
     earlier: u64,
 }
@@ -76,6 +83,7 @@ impl Pass {
             until,
             ahead,
             progress,
+            events_max: setup.batch.events_max,
             earlier: replayer.events,
         })
     }
@@ -137,7 +145,9 @@ impl Pass {
             loop {
                 let filled = self.fill(replayer, run, end, &mut found, control)?;
                 if !matches!(filled, Filled::Done) || self.is_full(replayer) {
+                    let started = Instant::now();
                     self.submit()?;
+                    self.resize(replayer, started.elapsed());
                     if control(self.report()).is_break() || matches!(filled, Filled::Stop) {
                         return Ok(Some(Ended::Followed(Followed::Stopped)));
                     }
@@ -165,10 +175,20 @@ impl Pass {
     }
 
     fn is_full(&self, replayer: &Replayer) -> bool {
-        let batch = &replayer.setup.batch;
-        self.collector.len() >= batch.events_max
-            || self.collector.size_bytes() >= batch.bytes_max
+        self.collector.len() >= self.events_max
+            || self.collector.size_bytes() >= bytes_max(replayer)
             || self.collector.runs() >= RUNS_MAX
+    }
+
+    /// Lets batches grow as long as the plugin is far from the time that a call may take.
+    fn resize(&mut self, replayer: &Replayer, took: Duration) {
+        let setup = &replayer.setup;
+        let call_max = Duration::from_millis(setup.limits.call_ms_max);
+        if took < call_max / 16 {
+            self.events_max = (self.events_max * 2).min(setup.batch.events_max * LARGER);
+        } else if took > call_max / 4 {
+            self.events_max = (self.events_max / 2).max(setup.batch.events_max);
+        }
     }
 
     fn submit(&mut self) -> Result<(), Error> {
@@ -193,6 +213,7 @@ impl Pass {
         control: Control<'_>,
     ) -> Result<Filled, Error> {
         let index = replayer.indexes.get(&(Arc::clone(&run.topic), run.partition)).copied();
+        let bytes_max = bytes_max(replayer);
         let mut silent_since = Instant::now();
         loop {
             let setup = &replayer.setup;
@@ -202,8 +223,8 @@ impl Pass {
                 return Err(Error::Silent { topic: run.topic.to_string(), partition: run.partition });
             };
             let collector = &mut self.collector;
-            let room = setup.batch.events_max.saturating_sub(collector.len()).max(1);
-            let room_bytes = setup.batch.bytes_max.saturating_sub(collector.size_bytes()).max(1);
+            let room = self.events_max.saturating_sub(collector.len()).max(1);
+            let room_bytes = bytes_max.saturating_sub(collector.size_bytes()).max(1);
             let mut bad = None;
             let fetched = reader.fetch(index, end, room, room_bytes, FETCH_WAIT, |record| {
                 if collector.has(&record) {
@@ -275,6 +296,10 @@ impl Pass {
             }
         }
     }
+}
+
+fn bytes_max(replayer: &Replayer) -> usize {
+    replayer.setup.batch.bytes_max.saturating_mul(LARGER_BYTES)
 }
 
 impl Replayer {
