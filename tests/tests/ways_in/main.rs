@@ -19,7 +19,7 @@ fn entries(numbers: std::ops::Range<u32>) -> impl Iterator<Item = NewRecord> {
         partition: i32::try_from(number % 2).unwrap_or(0),
         key: Some(format!("{}", number % 3).into_bytes()),
         value: Some(format!(r#"{{"number":{number}}}"#).into_bytes()),
-        headers: Vec::new(),
+        ..NewRecord::default()
     })
 }
 
