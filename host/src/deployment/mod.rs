@@ -5,6 +5,7 @@
 //! * [`Deployments`]: asks for all of this, from any thread.
 //! * `artifacts`: what was deployed, kept by digest.
 //! * `deploy`: a new artifact: start, swap or rebuild.
+//! * `beside`: what is built beside a live generation.
 //! * `act`: what people ask of a plugin that is there: rollback, promote, reset, pause, remove.
 //! * `resume`: takes up what the catalog and the files say, after a start.
 //! * `slot`: one plugin, its projection, and what is built beside it.
@@ -16,6 +17,7 @@
 
 mod act;
 mod artifacts;
+mod beside;
 mod deploy;
 mod error;
 pub mod generations;

@@ -1,6 +1,7 @@
 //! Batches through the plugin into the read model, and, when one fails, the event at fault.
 
 use super::batch::{Batch, Place};
+use super::poison::Poison;
 use super::session::Session;
 use super::writer::{self, Job, Write};
 use crate::plugin::Plugin;
@@ -8,35 +9,12 @@ use crate::read_model;
 use crate::wasm::{self, CallError, Engine, Instance, Limits, Trap};
 use lantern_contract::frame;
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 /// Memory of finished batches that is kept for the next ones.
 const SPARE_MAX: usize = 3;
-
-/// An event that cannot be applied. Everything before it is committed.
-#[derive(Clone, Debug)]
-pub struct Poison {
-    /// Where it stands.
-    pub place: Place,
-    /// What the plugin, or SQLite, says.
-    pub message: String,
-    /// The plugin's functions that were running, the innermost first.
-    pub backtrace: Vec<String>,
-}
-
-impl fmt::Display for Poison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { topic, partition, offset, kind } = &self.place;
-        write!(f, "cannot apply the event {kind} at {topic}/{partition}@{offset}: {}", self.message)?;
-        for function in &self.backtrace {
-            write!(f, "\n    at {function}")?;
-        }
-        Ok(())
-    }
-}
 
 /// Why batches are no longer applied.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,9 @@
 //! * `session`: the read model as the plugin sees it while it applies a batch.
 //! * `writer`: the thread that writes a batch while the plugin runs on the next.
 //! * [`applier`]: batches through plugin and writer; finds the event at fault.
-//! * [`worker`]: the projection's thread: runs rounds, and decides what an error means.
+//! * [`poison`]: what is said of an event that cannot be applied.
+//! * [`worker`]: a projection that runs: what it needs, and what it can be asked.
+//! * `run`: its thread: runs rounds, switches plugins, and decides what an error means.
 //! * `round`: the loop itself: fetch, batch, submit.
 //! * [`position`]: positions as people write them.
 //! * [`replay`]: applies the log in the order that another read model recorded.
@@ -17,9 +19,11 @@
 pub mod applier;
 pub mod batch;
 pub mod options;
+pub mod poison;
 pub mod position;
 pub mod replay;
 mod round;
+mod run;
 mod session;
 pub mod status;
 pub mod verify;

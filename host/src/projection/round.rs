@@ -3,8 +3,9 @@
 use super::applier::Applier;
 use super::batch::Collector;
 use super::options::OnTruncated;
+use super::run::{IDLE_WAIT, Left, Run};
 use super::status::State;
-use super::worker::{IDLE_WAIT, Left, Projection, Run};
+use super::worker::Projection;
 use crate::event;
 use crate::log::{self, Assignment, Client, Consumer, Position};
 use crate::read_model::Checkpoints;

@@ -1,30 +1,17 @@
-//! The loop of one projection: fetch, batch, apply, commit, until told to stop.
+//! A projection that runs: started, asked between two batches, stopped.
 
-use super::applier::{self, Applier};
 use super::options::{BatchOptions, Options};
-use super::round::Round;
-use super::status::{PutBack, State, Status};
-use crate::log::{self, Assignment, Client, Consumer, Position};
+use super::run::Run;
+use super::status::Status;
+use crate::log;
 use crate::plugin::Plugin;
-use crate::read_model::{self, Checkpoints, Durability};
 use crate::wasm::{Engine, Limits};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-
-/// How long a fetch waits for a first event, and so how soon the worker notices that it shall stop.
-pub(super) const IDLE_WAIT: Duration = Duration::from_millis(50);
-/// The first pause after a sick dependency; it doubles.
-const BACKOFF_FIRST: Duration = Duration::from_millis(200);
-/// The longest pause.
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
-
-/// Events that a plugin has to apply after a swap until it counts as one that works.
-const TRIAL_EVENTS: u64 = 1_000;
 
 /// What a projection needs to run.
 #[derive(Clone)]
@@ -50,7 +37,7 @@ pub struct Projection {
 }
 
 /// What a running projection is asked between two batches.
-enum Request {
+pub(super) enum Request {
     /// Come to rest: nothing is written until the next request.
     Hold(oneshot::Sender<()>),
     /// Go on as before.
@@ -60,13 +47,13 @@ enum Request {
 }
 
 /// Another plugin, or another read model, from the next batch on.
-struct Switch {
-    plugin: Arc<Plugin>,
-    read_model: PathBuf,
+pub(super) struct Switch {
+    pub plugin: Arc<Plugin>,
+    pub read_model: PathBuf,
     /// Whether the plugin is put back when it does not start or cannot apply its first events.
-    on_trial: bool,
+    pub on_trial: bool,
     /// How long no event was applied, or why the plugin does not start.
-    reply: oneshot::Sender<Result<Duration, String>>,
+    pub reply: oneshot::Sender<Result<Duration, String>>,
 }
 
 /// The worker is over, so that it cannot be asked: start another.
@@ -95,17 +82,7 @@ impl Worker {
         let stop = Arc::new(AtomicBool::new(false));
         let (requests, inbox) = mpsc::channel();
         let stack = projection.limits.thread_stack_bytes();
-        let run = Run {
-            trial_end: TRIAL_EVENTS,
-            projection,
-            status: sender,
-            stop: Arc::clone(&stop),
-            inbox,
-            request: None,
-            switching: None,
-            source: None,
-            target: None,
-        };
+        let run = Run::new(projection, sender, Arc::clone(&stop), inbox);
         let thread =
             std::thread::Builder::new().name(name).stack_size(stack).spawn(move || run.supervise())?;
         Ok(Worker { status, stop, requests, thread })
@@ -161,333 +138,4 @@ impl Worker {
         }
         self.status.borrow().clone()
     }
-}
-
-/// Why the loop was left.
-pub(super) enum Left {
-    /// It was told to stop, or is done.
-    Stopped,
-    /// Somebody asks for something; everything is committed.
-    Asked,
-    /// It has to start again from what is stored, such as with a new partition.
-    Again,
-    /// A dependency is sick; the same may work later.
-    Pause(String),
-    /// Somebody has to look at it.
-    Halt(String),
-}
-
-impl From<log::Error> for Left {
-    fn from(error: log::Error) -> Self {
-        if error.is_transient() { Left::Pause(error.to_string()) } else { Left::Halt(error.to_string()) }
-    }
-}
-
-impl From<read_model::Error> for Left {
-    fn from(error: read_model::Error) -> Self {
-        if error.is_transient() { Left::Pause(error.to_string()) } else { Left::Halt(error.to_string()) }
-    }
-}
-
-impl From<applier::Error> for Left {
-    fn from(error: applier::Error) -> Self {
-        match error {
-            applier::Error::ReadModel(error) => error.into(),
-            applier::Error::Storage(message) => Left::Pause(message),
-            applier::Error::Poison(poison) => Left::Halt(format!(
-                "{poison}\n  Everything before it is applied and nothing is lost: deploy a plugin that can apply it, \
-                 and the projection goes on there"
-            )),
-            error => Left::Halt(error.to_string()),
-        }
-    }
-}
-
-/// The next offset behind the last record, by topic and partition.
-type Ends = BTreeMap<(String, i32), i64>;
-
-/// A switch on its way.
-struct Switching {
-    reply: oneshot::Sender<Result<Duration, String>>,
-    /// Since when no event is applied.
-    since: Instant,
-}
-
-/// A projection while it runs: what the rounds of its loop share.
-pub(super) struct Run {
-    pub projection: Projection,
-    pub status: watch::Sender<Status>,
-    stop: Arc<AtomicBool>,
-    inbox: mpsc::Receiver<Request>,
-    request: Option<Request>,
-    switching: Option<Switching>,
-    /// How many events are applied when the trial of a plugin with a fallback ends.
-    trial_end: u64,
-    /// The way to the log that the last round left in order.
-    source: Option<(Client, Consumer)>,
-    /// With `once`: the log's ends when it was first seen.
-    pub target: Option<Ends>,
-}
-
-impl Run {
-    /// Runs the loop, again after every pause, until it is over. Every round starts at what is stored, so
-    /// that nothing in memory can be wrong after a fault.
-    fn supervise(mut self) {
-        let mut backoff = BACKOFF_FIRST;
-        // Said once, however often it is tried.
-        let mut said = None;
-        loop {
-            if self.is_asked() {
-                self.serve();
-            }
-            let before = self.status.borrow().events;
-            match self.round() {
-                Left::Stopped => return self.show(State::Stopped, None),
-                Left::Again => {}
-                Left::Asked => {}
-                Left::Halt(error) if self.projection.fallback.is_some() => self.put_back(error),
-                Left::Halt(error) => {
-                    tracing::error!(projection = self.name(), "halted: {error}");
-                    self.answer_switch(Err(error.clone()));
-                    return self.show(State::Halted, Some(error));
-                }
-                Left::Pause(reason) => {
-                    // It has taken over, and what it waits for is not its fault.
-                    self.answer_switch(Ok(()));
-                    if self.status.borrow().events > before {
-                        backoff = BACKOFF_FIRST;
-                        said = None;
-                    }
-                    if said.as_ref() != Some(&reason) {
-                        tracing::warn!(projection = self.name(), "paused, trying again: {reason}");
-                        said = Some(reason.clone());
-                    }
-                    self.show(State::Paused, Some(reason));
-                    if self.wait(backoff) {
-                        return self.show(State::Stopped, None);
-                    }
-                    backoff = (backoff * 2).min(BACKOFF_MAX);
-                }
-            }
-        }
-    }
-
-    /// Whether somebody asks for something.
-    pub fn is_asked(&mut self) -> bool {
-        if self.request.is_none() {
-            self.request = self.inbox.try_recv().ok();
-        }
-        self.request.is_some()
-    }
-
-    /// Does what was asked for, at rest between two batches.
-    fn serve(&mut self) {
-        let since = Instant::now();
-        while !self.is_stopping() {
-            match self.request.take() {
-                Some(Request::Hold(reply)) => {
-                    // Who asked may have gone: then nobody will ask to go on either.
-                    if reply.send(()).is_err() {
-                        return;
-                    }
-                }
-                Some(Request::Release) => return,
-                Some(Request::Switch(Switch { plugin, read_model, on_trial, reply })) => {
-                    let before = std::mem::replace(&mut self.projection.plugin, plugin);
-                    self.projection.read_model = read_model;
-                    self.projection.fallback = on_trial.then_some(before);
-                    self.trial_end = self.status.borrow().events + TRIAL_EVENTS;
-                    self.switching = Some(Switching { reply, since });
-                    return self.show_plugin();
-                }
-                None => match self.inbox.recv_timeout(IDLE_WAIT) {
-                    Ok(request) => self.request = Some(request),
-                    Err(mpsc::RecvTimeoutError::Timeout) => {}
-                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                },
-            }
-        }
-    }
-
-    /// Tells who asked for a switch what became of it.
-    fn answer_switch(&mut self, answer: Result<(), String>) {
-        if let Some(Switching { reply, since }) = self.switching.take() {
-            // Who asked may have gone.
-            let _ = reply.send(answer.map(|()| since.elapsed()));
-        }
-    }
-
-    /// Goes back to the plugin that ran before.
-    fn put_back(&mut self, error: String) {
-        let Some(before) = self.projection.fallback.take() else { return };
-        let failed = std::mem::replace(&mut self.projection.plugin, before);
-        tracing::error!(
-            projection = self.name(),
-            "the plugin {} is put back, {} runs again: {error}",
-            failed.digest.short(),
-            self.projection.plugin.digest.short()
-        );
-        self.answer_switch(Err(error.clone()));
-        self.show_plugin();
-        self.status.send_modify(|status| {
-            status.put_back = Some(PutBack { digest: failed.digest.to_string(), reason: error });
-        });
-    }
-
-    /// Ends the trial of a plugin that has applied enough.
-    pub fn end_trial_when_passed(&mut self) {
-        if self.projection.fallback.is_some() && self.status.borrow().events >= self.trial_end {
-            self.projection.fallback = None;
-            self.show_plugin();
-        }
-    }
-
-    fn show_plugin(&self) {
-        self.status.send_modify(|status| {
-            status.digest = self.projection.plugin.digest.to_string();
-            status.on_trial = self.projection.fallback.is_some();
-            if status.on_trial {
-                status.put_back = None;
-            }
-        });
-    }
-
-    pub fn name(&self) -> &str {
-        &self.projection.plugin.manifest.name
-    }
-
-    pub fn show(&self, state: State, error: Option<String>) {
-        self.status.send_modify(|status| {
-            status.state = state;
-            status.error = error;
-        });
-    }
-
-    pub fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// Waits, but not when somebody asks for something; answers whether it was told to stop.
-    fn wait(&mut self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        while !self.is_stopping() && !self.is_asked() && Instant::now() < until {
-            std::thread::sleep(IDLE_WAIT.min(until.saturating_duration_since(Instant::now())));
-        }
-        self.is_stopping()
-    }
-
-    fn round(&mut self) -> Left {
-        match self.try_round() {
-            Ok(()) => Left::Stopped,
-            Err(left) => left,
-        }
-    }
-
-    fn try_round(&mut self) -> Result<(), Left> {
-        let plugin = Arc::clone(&self.projection.plugin);
-        let writer = read_model::Writer::open(
-            &self.projection.read_model,
-            &super::blueprint(&plugin),
-            Durability::Normal,
-        )?;
-        let (start, client, mut consumer) = self.open_source(&writer)?;
-        self.show_checkpoint(&start);
-        if self.projection.once && self.target.is_none() {
-            self.target = Some(self.ends(&client, &start)?);
-        }
-        let applier = Applier::start(&self.projection.engine, &plugin, &self.projection.limits, writer)?;
-        let mut round = Round::new(self, applier, start);
-        // A swap in the middle of live events is not worth a change of state.
-        if self.switching.is_none() {
-            self.show(State::CatchingUp, None);
-        }
-        self.answer_switch(Ok(()));
-        let ended = round.run(self, &client, &mut consumer);
-        if matches!(ended, Err(Left::Asked)) {
-            self.source = Some((client, consumer));
-        }
-        ended
-    }
-
-    /// The positions to start at, and a consumer there. One that was left in order goes on when it is where
-    /// the read model is: a new one would wait for its first record for half a second.
-    fn open_source(&mut self, writer: &read_model::Writer) -> Result<(Checkpoints, Client, Consumer), Left> {
-        if let Some((client, consumer)) = self.source.take() {
-            let start = self.read_positions(writer)?;
-            let is_there = |position: &Position| {
-                start.get(&(position.topic.clone(), position.partition)) == Some(&position.next_offset)
-            };
-            if consumer.positions().len() == start.len() && consumer.positions().iter().all(is_there) {
-                return Ok((start, client, consumer));
-            }
-        }
-        let client = Client::new(&self.projection.log)?;
-        let start = self.take_up(&client, writer)?;
-        let consumer = client.consumer(self.name(), &assignments(&start))?;
-        Ok((start, client, consumer))
-    }
-
-    /// What is stored of the topics that are read.
-    fn read_positions(&self, writer: &read_model::Writer) -> Result<Checkpoints, Left> {
-        let Projection { plugin, options, .. } = &self.projection;
-        let mut positions = writer.checkpoints()?;
-        // A topic that is no longer read keeps its checkpoint, for the day it is read again.
-        let topics = options.topics(&plugin.manifest);
-        positions.retain(|(topic, _), _| topics.contains(topic));
-        Ok(positions)
-    }
-
-    /// The positions to start at: what is stored, and the log's beginning for partitions that are new.
-    fn take_up(&self, client: &Client, writer: &read_model::Writer) -> Result<Checkpoints, Left> {
-        let Projection { plugin, options, .. } = &self.projection;
-        let mut positions = self.read_positions(writer)?;
-        for topic in options.topics(&plugin.manifest) {
-            for partition in self.partitions(client, topic)? {
-                let key = (topic.clone(), partition);
-                if let std::collections::btree_map::Entry::Vacant(entry) = positions.entry(key) {
-                    let first = client.watermarks(topic, partition)?.start;
-                    writer.begin_partition(topic, partition, first)?;
-                    entry.insert(first);
-                }
-            }
-        }
-        Ok(positions)
-    }
-
-    fn partitions(&self, client: &Client, topic: &str) -> Result<Vec<i32>, Left> {
-        client.partitions(topic).map_err(|error| match error {
-            // It may come later; but who asked for one pass wants to know now.
-            log::Error::TopicMissing { .. } if !self.projection.once => Left::Pause(error.to_string()),
-            error => error.into(),
-        })
-    }
-
-    fn ends(&self, client: &Client, positions: &Checkpoints) -> Result<Ends, Left> {
-        let mut ends = Ends::new();
-        for (topic, partition) in positions.keys() {
-            let end = client.watermarks(topic, *partition)?.end;
-            ends.insert((topic.clone(), *partition), end);
-        }
-        Ok(ends)
-    }
-
-    fn show_checkpoint(&self, positions: &Checkpoints) {
-        self.status.send_modify(|status| {
-            status.checkpoint = positions
-                .iter()
-                .map(|((topic, partition), next)| (format!("{topic}/{partition}"), *next))
-                .collect();
-        });
-    }
-}
-
-pub(super) fn assignments(positions: &Checkpoints) -> Vec<Assignment> {
-    positions
-        .iter()
-        .map(|((topic, partition), next_offset)| Assignment {
-            topic: topic.clone(),
-            partition: *partition,
-            next_offset: *next_offset,
-        })
-        .collect()
 }

@@ -15,7 +15,7 @@ pub use error::Error;
 
 use super::blueprint;
 use super::options::{BatchOptions, Options};
-use super::worker::assignments;
+use super::run::assignments;
 use crate::log::{self, Assignment, Client, Partitions};
 use crate::plugin::{self, Plugin};
 use crate::read_model::{self, Checkpoints, Cursor, Durability, Page, Reader, Run, Snapshot, Writer};
