@@ -309,6 +309,18 @@ impl Catalog {
         })
     }
 
+    /// The highest generation that the history of a plugin speaks of; 0 for none.
+    ///
+    /// # Errors
+    /// When the catalog cannot be read.
+    pub fn last_generation(&self, name: &str) -> Result<u32, Error> {
+        self.with(|connection| {
+            connection
+                .prepare_cached("SELECT coalesce(max(generation), 0) FROM history WHERE name = ?1")?
+                .query_row([name], |row| row.get(0))
+        })
+    }
+
     /// The history of one plugin, or of all, oldest first.
     ///
     /// # Errors

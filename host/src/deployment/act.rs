@@ -260,7 +260,7 @@ impl Deployments {
     async fn reset(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
         let plugin = self.live_plugin(slot, state).await?;
         self.discard_rebuild(slot, state).await?;
-        let generation = state.generations.next();
+        let generation = self.inner.next_generation(&slot.name, &state.generations)?;
         let path = state.generations.path(generation);
         // It is there, with its tables, before anybody can look for it.
         let blueprint = projection::blueprint(&plugin);

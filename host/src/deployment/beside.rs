@@ -20,7 +20,7 @@ impl Deployments {
         preview: bool,
     ) -> Result<u32, Error> {
         self.discard_rebuild(slot, state).await?;
-        let generation = state.generations.next();
+        let generation = self.inner.next_generation(&slot.name, &state.generations)?;
         let build = Build { generation, digest: plugin.digest.to_string(), preview };
         self.inner.catalog.set_build(&slot.name, Some(&build))?;
         self.spawn_rebuild(slot, state, plugin, &build)?;

@@ -25,14 +25,17 @@ impl Deployments {
         preview: bool,
     ) -> Result<Outcome, Error> {
         let (this, expected) = (self.clone(), expected.map(str::to_owned));
-        self.to_its_end(async move { this.deploy_now(artifact, expected.as_deref(), preview).await }).await
+        self.to_its_end(async move { this.deploy_now(artifact, expected.as_deref(), preview, None).await })
+            .await
     }
 
+    /// `file` is the path that the artifact was taken up from, if it was.
     async fn deploy_now(
         &self,
         artifact: Artifact,
         expected: Option<&str>,
         preview: bool,
+        file: Option<&str>,
     ) -> Result<Outcome, Error> {
         let by = artifact.origin.clone();
         let digest = Digest::of(&artifact.bytes).to_string();
@@ -66,6 +69,10 @@ impl Deployments {
         let mut state = slot.state.lock().await;
         self.refuse_when_stopping()?;
         let deployed = self.deploy_into(&slot, &mut state, &plugin, preview).await;
+        if let (Some(file), Ok(_)) = (file, &deployed) {
+            // Before another file can come with the same name.
+            self.inner.catalog.set_file(file, Some((&digest, &plugin.name)))?;
+        }
         match &deployed {
             Ok(Outcome { result: Done::Unchanged, .. }) => {}
             Ok(outcome) => self.inner.record(outcome, &by, None)?,
@@ -108,9 +115,9 @@ impl Deployments {
             let generation = slot.view().generation;
             return Ok(Outcome { name, digest, result: Done::Unchanged, generation, pause_us: None });
         }
-        let outcome = self.deploy(Artifact { bytes, origin: origin.clone() }, None, false).await?;
-        catalog.set_file(&origin, Some((&digest, &outcome.name)))?;
-        Ok(outcome)
+        let this = self.clone();
+        let artifact = Artifact { bytes, origin: origin.clone() };
+        self.to_its_end(async move { this.deploy_now(artifact, None, false, Some(&origin)).await }).await
     }
 
     /// Runs something to its end, also when whoever asked for it goes away meanwhile: a projection that is

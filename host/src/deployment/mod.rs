@@ -190,6 +190,12 @@ impl Inner {
         slot.ok_or_else(|| Error::Unknown { name: name.to_owned() })
     }
 
+    /// A number that no generation of this plugin has or had: the history speaks of those that are gone.
+    fn next_generation(&self, name: &str, generations: &Generations) -> Result<u32, Error> {
+        let last = self.catalog.last_generation(name)?;
+        Ok(generations.next().max(last + 1))
+    }
+
     /// Whether live projections are so far behind that rebuilds should leave them the machine.
     fn is_pressed(&self) -> bool {
         // One that has stopped gets no nearer by being left the machine.

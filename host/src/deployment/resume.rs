@@ -70,7 +70,7 @@ impl Deployments {
             None if known.wanted == Wanted::Removed => return Ok(()),
             // Its read model was moved away: it is built anew from the log.
             None => {
-                let next = state.generations.next();
+                let next = self.inner.next_generation(&slot.name, &state.generations)?;
                 state.generations.set_live(next)?;
                 known = catalog::Plugin { fallback: None, previous: None, ..known };
                 self.inner.catalog.put(&known)?;

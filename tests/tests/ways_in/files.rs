@@ -110,7 +110,9 @@ fn a_folder_of_100_files_of_which_20_are_broken_starts_the_80_and_names_the_20()
         }
         let manifest = |name: &str| json!({ "name": name, "topics": [topic] });
         for number in 0..BROKEN {
-            let name = format!("broken-{number:02}");
+            // Twins come after those whose names they have.
+            let name =
+                if number % 10 == 9 { format!("twin-{number:02}") } else { format!("broken-{number:02}") };
             let bytes = match number % 10 {
                 0 => b"#!/bin/sh\necho hello\n".to_vec(),
                 1 => Vec::new(),
@@ -135,7 +137,8 @@ fn a_folder_of_100_files_of_which_20_are_broken_starts_the_80_and_names_the_20()
         let projections = site.json(["status"])?["projections"].as_array().map_or(0, Vec::len);
         ensure!(projections == FILES - BROKEN, "{projections} run");
         for number in 0..BROKEN {
-            host.await_said(&format!("broken-{number:02}.wasm: "))?;
+            let name = if number % 10 == 9 { "twin" } else { "broken" };
+            host.await_said(&format!("{name}-{number:02}.wasm: "))?;
         }
         let refused = site.json(["history"])?;
         let refused =
