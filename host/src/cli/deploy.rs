@@ -37,7 +37,8 @@ impl Deploy {
     /// Sends the plugin, waits, and says what was done.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let artifact = plugin::read(&self.file)?;
-        let running = match Running::find(context, "deploy") {
+        let name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        let running = match Running::find(context, &format!("deploy {name}")) {
             Err(error @ Error::Nothing { .. }) => {
                 return Err(error).with_context(|| {
                     format!(

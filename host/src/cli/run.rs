@@ -31,8 +31,6 @@ impl Run {
     /// Runs until a signal, or with `--once` until everything is applied.
     pub fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         let Run { plugins, once } = self;
-        // As the history shows them, wherever the next start is.
-        let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let plugins = plugins.into_iter().map(absolute).collect();
         context.wait(serve(&context, plugins, once))
     }
@@ -52,15 +50,25 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
             );
         }
     }
-    let mut host = Host::start(&context.config, "lantern run", once).await?;
+    let command = if once { "lantern run --once" } else { "lantern run" };
+    let mut host = Host::start(&context.config, command, once).await?;
     let embedded = if *host.log().place() == Place::Here { " (embedded)" } else { "" };
     tracing::info!("log at {}{embedded}, data in {}", host.log().address(), host.data().root().display());
     let watched = if once {
         None
     } else {
-        let mut folder = Folder::watch(plugins_dir).map_err(host::Error::from)?;
-        plugins.extend(folder.first().await);
-        Some(folder)
+        match Folder::watch(plugins_dir) {
+            Ok(mut folder) => {
+                plugins.extend(folder.first().await);
+                Some(folder)
+            }
+            // Where there can be no folder there are no files in it; one that cannot be read has some.
+            Err(error) if !plugins_dir.exists() => {
+                tracing::warn!("{error}");
+                None
+            }
+            Err(error) => return Err(host::Error::from(error).into()),
+        }
     };
     // One plugin that is broken keeps no other from running; the log and the history say why.
     let refused = host.deployments().resume(&plugins).await?.len();
@@ -69,8 +77,10 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
         bail!("no plugin could be run; each one's error is above");
     }
     if let Some(folder) = watched {
-        host.serve_http(&context.config.http).await?;
         host.follow(folder);
+    }
+    if !once {
+        host.serve_http(&context.config.http).await?;
         if host.deployments().plugins().is_empty() {
             tracing::info!(
                 "no plugin runs yet: save one in {}, or deploy one with `lantern deploy my.wasm`",
@@ -92,6 +102,11 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// A path as the history has it, wherever the next start is.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 /// The plugins of a folder, in the order of their names; none when there is no such folder.
 pub(super) fn wasm_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
@@ -106,10 +121,7 @@ pub(super) fn wasm_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             files.push(path);
         }
     }
-    // As the history shows them, wherever the next start is.
-    let folder = folder.canonicalize().with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut files: Vec<PathBuf> =
-        files.iter().filter_map(|file| Some(folder.join(file.file_name()?))).collect();
+    let mut files: Vec<PathBuf> = files.into_iter().map(absolute).collect();
     files.sort();
     Ok(files)
 }

@@ -1,6 +1,7 @@
 //! `lantern deploy` and what else asks a running host; the same by HTTP.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client;
@@ -10,7 +11,7 @@ use lantern_tests::log::{Log, each_log, on};
 use lantern_tests::site::Site;
 use serde_json::{Value, json};
 
-use crate::{await_applied, await_ledger, check, entries, history};
+use crate::{await_applied, await_history, await_ledger, check, entries};
 
 /// Puts a plugin where a command finds it, and nothing watches; answers the path.
 fn file(site: &Site, name: &str, plugin: &Plugin) -> Result<String> {
@@ -88,6 +89,11 @@ fn a_plugin_is_deployed_looked_at_promoted_and_rolled_back_by_commands() -> Resu
     })
 }
 
+/// An event that has a faulty ledger trap.
+fn ordered() -> client::NewRecord {
+    client::NewRecord { value: Some(b"fault: trap".to_vec()), ..client::NewRecord::default() }
+}
+
 // A plugin that fails at its first events was accepted, and is not what runs: the code says so.
 #[test]
 fn a_plugin_that_is_put_back_or_halts_is_a_failed_deployment() -> Result<()> {
@@ -102,19 +108,22 @@ fn a_plugin_that_is_put_back_or_halts_is_a_failed_deployment() -> Result<()> {
         host.await_broker()?;
         client::create_topic(site.address(), &topic, 1)?;
         check(&site, ["deploy", &good], 0, &["started"])?;
-        let fault =
-            client::NewRecord { value: Some(b"fault: trap".to_vec()), ..client::NewRecord::default() };
-        // Held back, so that the faulty one meets the event first.
-        check(&site, ["pause", "ledger"], 0, &[])?;
-        client::produce(site.address(), &topic, [fault])?;
-        check(&site, ["resume", "ledger"], 0, &[])?;
+        // Each event is one that only the faulty one fails at; they come all the time, so that it meets one soon.
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let producing = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    client::produce(site.address(), &topic, [ordered()])?;
+                }
+                anyhow::Ok(())
+            });
+            let refused = check(&site, ["deploy", &faulty], 1, &["was put back", "unreachable"]);
+            is_over.store(true, Ordering::Relaxed);
+            let produced = producing.join().map_err(|_| anyhow::anyhow!("the producer panicked"));
+            produced?.and(refused)
+        })?;
         await_ledger(&mut host, &site, "ledger", &topic)?;
-        check(&site, ["deploy", &faulty], 0, &["swapped in"])?;
-        let fault =
-            client::NewRecord { value: Some(b"fault: trap".to_vec()), ..client::NewRecord::default() };
-        client::produce(site.address(), &topic, [fault])?;
-        await_ledger(&mut host, &site, "ledger", &topic)?;
-        ensure!(history(&site, "ledger")?.last().is_some_and(|last| last == "rejected"));
+        await_history(&mut host, &site, "ledger", &["started", "swapped", "rejected"])?;
         let status = site.projection("ledger")?.context("it runs")?;
         ensure!(
             status["put_back"]["reason"].as_str().is_some_and(|it| it.contains("unreachable")),

@@ -43,6 +43,10 @@ fn write_crate(dir: &Path, limit: &str) -> Result<()> {
         sdk.display().to_string()
     );
     fs::write(dir.join("Cargo.toml"), manifest)?;
+    // The versions that the workspace has, so that nothing has to be looked up.
+    if !dir.join("Cargo.lock").exists() {
+        fs::copy(target::tests_dir().join("../Cargo.lock"), dir.join("Cargo.lock"))?;
+    }
     let source = SOURCE.replace("LIMIT", limit);
     fs::write(dir.join("src/lib.rs"), source)?;
     Ok(())

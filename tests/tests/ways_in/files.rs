@@ -121,8 +121,7 @@ fn a_folder_of_100_files_of_which_20_are_broken_starts_the_80_and_names_the_20()
                 6 => assembled("other-world", &manifest(&name))?.wasm,
                 7 => assembled("lacks-an-export", &manifest(&name))?.wasm,
                 8 => assembled("bad-manifest", &manifest(&name))?.wasm,
-                // A name that another file has already.
-                _ => plugin("ledger", &format!("good-{number:02}"), &[&topic])?.wasm,
+                _ => assembled("bad-manifest", &json!({ "name": name, "topics": [] }))?.wasm,
             };
             fs::write(folder.join(format!("{name}.wasm")), bytes)?;
         }

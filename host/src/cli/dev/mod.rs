@@ -50,17 +50,15 @@ impl Dev {
     async fn serve(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let source = Source::open(&self.dir)?;
         let mut sources = Sources::watch(source.folders());
-        let own = match context.data.holder() {
-            None => Some(start(context).await?),
-            Some(_) => None,
-        };
-        let done = match Running::find(context, "dev") {
-            Ok(running) => self.rounds(source, running, &mut sources).await,
-            Err(error) => Err(error.into()),
-        };
-        if let Some(host) = own {
-            host.shutdown().await?;
+        if context.data.holder().is_some() {
+            return self.rounds(source, Running::find(context, "dev")?, &mut sources).await;
         }
+        let mut host = Host::start(&context.config, "lantern dev", false).await?;
+        let done = match prepare(&mut host, context).await {
+            Ok(running) => self.rounds(source, running, &mut sources).await,
+            Err(error) => Err(error),
+        };
+        host.shutdown().await?;
         done
     }
 
@@ -100,9 +98,8 @@ impl Dev {
     }
 }
 
-/// A host of our own, as `lantern run` starts it, except that nobody watches the plugins folder.
-async fn start(context: &Context) -> anyhow::Result<Host> {
-    let mut host = Host::start(&context.config, "lantern dev", false).await?;
+/// Has a host of our own do as `lantern run` does, except that nobody watches the plugins folder.
+async fn prepare(host: &mut Host, context: &Context) -> anyhow::Result<Running> {
     let embedded = if *host.log().place() == Place::Here { " (embedded)" } else { "" };
     output::remark(&format!(
         "log at {}{embedded}, data in {}",
@@ -111,7 +108,7 @@ async fn start(context: &Context) -> anyhow::Result<Host> {
     ));
     host.deployments().resume(&super::run::wasm_files(&context.config.plugins_dir)?).await?;
     host.serve_http(&context.config.http).await?;
-    Ok(host)
+    Ok(Running::find(context, "dev")?)
 }
 
 /// What is done on every save.

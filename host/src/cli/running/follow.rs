@@ -1,6 +1,7 @@
 //! Waits for what a host has begun, and shows how far it is.
 
 use super::{Error, Running, show};
+use crate::cli::output;
 use crate::deployment::report::{Done, Outcome, Plugin, Rebuild, RebuildState};
 use crate::projection::State;
 use anyhow::bail;
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long the first events after a swap are waited for: none may come for hours.
 const TRIAL_MAX: Duration = Duration::from_secs(10);
+/// How long a plugin on trial must have had nothing to apply for that not to be by chance.
+const TRIAL_MIN: Duration = Duration::from_millis(300);
 
 /// How a request ended.
 pub enum Ended {
@@ -100,10 +103,14 @@ fn trial(running: &Running, outcome: Outcome) -> anyhow::Result<Ended> {
             bail!("{} halted: {}", outcome.name, status.error.unwrap_or_default());
         }
         // Where there is nothing to apply, there is nothing to wait for.
-        let has_nothing = status.state == State::Live && status.lag == 0;
+        let is_early = status.on_trial && since.elapsed() < TRIAL_MIN;
+        let has_nothing = status.state == State::Live && status.lag == 0 && !is_early;
         let has_begun = !status.on_trial && status.state != State::Starting && status.events > 0;
         let is_still = matches!(status.state, State::Paused | State::Stopped);
         if has_begun || has_nothing || is_still || since.elapsed() > TRIAL_MAX {
+            if let (State::Paused, Some(error)) = (status.state, status.error) {
+                output::remark(&format!("{} is paused: {error}", outcome.name));
+            }
             return Ok(Ended::Done(outcome));
         }
         std::thread::sleep(ASK_EVERY);

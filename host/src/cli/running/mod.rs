@@ -27,8 +27,10 @@ use ureq::{Agent, Body};
 
 /// How long a connection on this machine may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// How long a host that has just taken the data folder may take to answer HTTP.
-const START_MAX: Duration = Duration::from_secs(5);
+/// How long a host that has just taken the data folder may take to answer HTTP: it loads its plugins before.
+const START_MAX: Duration = Duration::from_secs(60);
+/// What answers HTTP, once it has started.
+const HOSTS: [&str; 2] = ["lantern run", "lantern dev"];
 /// How often it is looked for meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The most bytes of an answer.
@@ -100,12 +102,13 @@ impl Running {
             let Some(holder) = context.data.holder() else {
                 return Err(Error::Nothing { root: context.data.root().to_owned() });
             };
-            match &holder.http {
-                Some(address) => return Ok(Running::at(address, command)),
-                None if since.elapsed() > START_MAX => return Err(Error::Other { holder: Box::new(holder) }),
-                // It may have just begun.
-                None => std::thread::sleep(LOOK_EVERY),
+            if let Some(address) = &holder.http {
+                return Ok(Running::at(address, command));
             }
+            if !HOSTS.contains(&&*holder.command) || since.elapsed() > START_MAX {
+                return Err(Error::Other { holder: Box::new(holder) });
+            }
+            std::thread::sleep(LOOK_EVERY);
         }
     }
 
@@ -117,7 +120,7 @@ impl Running {
             .proxy(None)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_MAX))
-            .user_agent(format!("lantern {command}{}", by_whom()))
+            .user_agent(format!("lantern {}{}", printable(command), by_whom()))
             .build();
         Running { agent: agent.into(), address: address.to_owned() }
     }
@@ -227,6 +230,10 @@ fn escaped(name: &str) -> String {
 /// The user, as the history shows them; nothing where the system does not say.
 fn by_whom() -> String {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
-    let user: String = user.chars().filter(char::is_ascii_graphic).take(64).collect();
-    if user.is_empty() { user } else { format!(" by {user}") }
+    if user.is_empty() { user } else { format!(" by {}", printable(&user)) }
+}
+
+/// What may stand in a header, and not too much of it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(80).collect()
 }
