@@ -21,7 +21,7 @@ use std::time::SystemTime;
 use wasmtime::component::Component;
 
 /// Compiled plugins that are kept; the ones not used for longest are removed.
-const ENTRIES_MAX: usize = 64;
+const ENTRIES_MAX: usize = 512;
 const CODE: &str = "cwasm";
 const DIGEST: &str = "sha256";
 
@@ -102,15 +102,23 @@ impl Cache {
         let mut entries: Vec<(SystemTime, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|kind| kind == CODE) {
-                entries.push((fs::metadata(&path)?.modified()?, path));
+            if path.extension().is_none_or(|kind| kind != CODE) {
+                continue;
+            }
+            // Somebody else may be evicting too.
+            if let Ok(metadata) = fs::metadata(&path) {
+                entries.push((metadata.modified()?, path));
             }
         }
         entries.sort();
         let surplus = entries.len().saturating_sub(ENTRIES_MAX);
         for (_, path) in entries.drain(..surplus) {
-            fs::remove_file(&path)?;
-            fs::remove_file(path.with_extension(DIGEST))?;
+            for file in [path.with_extension(DIGEST), path] {
+                match fs::remove_file(&file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
         }
         Ok(())
     }
