@@ -7,6 +7,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lantern_tests::api::Api;
 use lantern_tests::client::{self, NewRecord};
 use lantern_tests::fold::check_tally;
 use lantern_tests::generations::Files;
@@ -105,16 +106,16 @@ fn readers_see_one_whole_generation_throughout_a_rebuild_and_its_promotion() -> 
         let next = tally(&topic, 2)?;
         thread::scope(|scope| -> Result<()> {
             let _stop = StopOnDrop(&stop);
-            let openers = [(); 2].map(|()| scope.spawn(|| Seen::collect(&stop, || View::read(&open(&site)?))));
-            let askers = [(); 2].map(|()| scope.spawn(|| Seen::collect(&stop, || ask(&site))));
+            let (stop, api) = (&stop, host.await_http()?);
+            let openers = [(); 2].map(|()| scope.spawn(|| Seen::collect(stop, || View::read(&open(&site)?))));
+            let askers = [(); 2].map(|()| scope.spawn(|| Seen::collect(stop, || ask(&api))));
             let held = open(&site)?;
-            let holder = scope.spawn(|| hold(held, &stop));
+            let holder = scope.spawn(move || hold(held, stop));
             let frozen = open(&site)?;
             frozen.connection.execute_batch("BEGIN")?;
             let before = View::read(&frozen)?;
             let producer = scope.spawn(|| produce_until(&site, &topic, events, &promoted));
 
-            let api = host.await_http()?;
             api.deploy(&next)?.done("rebuilding")?;
             let now = host.await_plugin("tally", "is promoted", |now| now["digest"] == next.digest());
             promoted.store(true, Ordering::Relaxed);
@@ -213,8 +214,8 @@ fn open(site: &Site) -> Result<ReadModel> {
     site.read_model("tally")
 }
 
-fn ask(site: &Site) -> Result<View> {
-    let answer = site.api().query("tally", VIEW)?;
+fn ask(api: &Api) -> Result<View> {
+    let answer = api.query("tally", VIEW)?;
     let cells: Vec<i64> = answer.rows.iter().flatten().filter_map(Value::as_i64).collect();
     let view = View::of(cells.try_into().map_err(|cells| anyhow::anyhow!("{cells:?} of {answer:?}"))?)?;
     ensure!(view.state == answer.generation, "{view:?} is said to be of generation {}", answer.generation);
