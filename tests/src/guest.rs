@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::site::{self, transcript};
 use crate::target;
@@ -26,6 +27,14 @@ pub struct Plugin {
     pub name: String,
     /// The file's content.
     pub wasm: Vec<u8>,
+}
+
+impl Plugin {
+    /// The SHA-256 of the file in hex, by which the host knows it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        Sha256::digest(&self.wasm).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// Builds one of `tests/guests` once per test process, and gives it a name and topics.

@@ -5,15 +5,17 @@
 //! - [`log`]: the brokers that every promise is tested on; [`kafka`] runs a real Apache Kafka.
 //! - [`site`]: an installation of Lantern, and the real process that runs on it.
 //! - [`guest`]: the plugins under `tests/guests`, built by `lantern build`.
+//! - [`api`], [`http`]: what asks a running host; [`generations`]: the files that it deploys into.
 //! - [`client`], [`stream`]: what writes to a log and reads it, sharing nothing with Lantern.
-//! - [`http`]: what asks a running host, byte for byte.
-//! - [`read_model`], [`fold`]: what reads the tables, and what must be in them.
+//! - [`read_model`], [`fold`], [`whole`]: what reads the tables, and what must be in them.
 //! - [`writes`]: when a process writes, which is when it should be killed.
 //! - [`report`], [`wait`], [`seed`], [`target`]: how a test is skipped, waits, is repeated, and
 //!   where it caches.
 
+pub mod api;
 pub mod client;
 pub mod fold;
+pub mod generations;
 pub mod guest;
 pub mod http;
 pub mod kafka;
@@ -25,4 +27,5 @@ pub mod site;
 pub mod stream;
 pub mod target;
 pub mod wait;
+pub mod whole;
 pub mod writes;

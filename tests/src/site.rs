@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::api::Api;
 use crate::guest::Plugin;
 use crate::kafka::free_port;
 use crate::log::Log;
@@ -23,6 +24,7 @@ pub struct Site {
     dir: TempDir,
     data: PathBuf,
     address: String,
+    http: String,
     embedded: bool,
     settings: String,
     plugins: Vec<PathBuf>,
@@ -60,8 +62,11 @@ impl Site {
     fn create(address: String, embedded: bool, settings: &str) -> Result<Self> {
         let dir = TempDir::with_prefix("lantern-site-")?;
         let data = dir.path().join("data");
-        let site = Self { dir, data, address, embedded, settings: String::new(), plugins: Vec::new() };
-        site.with_settings(settings)
+        // Of its own, so that hosts of several tests do not take each other's.
+        let http = format!("127.0.0.1:{}", free_port()?);
+        let listen = format!("{settings}\n[http]\nlisten = \"{http}\"\n");
+        let site = Self { dir, data, address, http, embedded, settings: String::new(), plugins: Vec::new() };
+        site.with_settings(&listen)
     }
 
     /// Adds to `lantern.toml`.
@@ -133,6 +138,12 @@ impl Site {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// A client of the host's HTTP side.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        Api::new(&self.http)
     }
 
     /// The data folder.
@@ -310,6 +321,33 @@ impl Host<'_> {
             let there = !site.embedded || std::net::TcpStream::connect(&site.address).is_ok();
             Ok(there.then_some(()))
         })
+    }
+
+    /// Waits until the HTTP side answers.
+    ///
+    /// # Errors
+    ///
+    /// Where the process ends before.
+    pub fn await_http(&mut self) -> Result<Api> {
+        let site = self.site;
+        self.until("HTTP is served", || {
+            Ok(std::net::TcpStream::connect(&site.http).is_ok().then(|| site.api()))
+        })
+    }
+
+    /// Waits until the host says something of a plugin; answers that.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not in time, with what it said last.
+    pub fn await_plugin(&mut self, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
+        let api = self.await_http()?;
+        let mut last = Value::Null;
+        self.until(&format!("{name} {what}"), || {
+            last = api.plugin(name)?.body;
+            Ok(is(&last).then(|| last.clone()))
+        })
+        .with_context(|| format!("{name} was last {last:#}"))
     }
 
     /// Waits until a projection has applied what is in the log before these offsets.

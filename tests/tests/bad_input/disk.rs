@@ -10,10 +10,10 @@ use lantern_tests::guest::{plugin, unique_topic};
 use lantern_tests::log::{Log, each_log};
 use lantern_tests::report::skip;
 use lantern_tests::site::{Site, transcript};
+use lantern_tests::whole::{await_whole, entries};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::await_whole;
 
 /// A small disk of its own, in memory. Unmounted when dropped.
 struct Disk(TempDir);
@@ -121,7 +121,7 @@ fn a_second_process_on_the_same_data_is_refused_with_the_name_of_the_first() -> 
         let mut host = site.start()?;
         host.await_broker()?;
         client::create_topic(site.address(), &topic, 1)?;
-        client::produce(site.address(), &topic, crate::entries(0, 0..20))?;
+        client::produce(site.address(), &topic, entries(0, 0..20))?;
         await_whole(&mut host, &site, "ledger", &topic)?;
         let lock: Value = serde_json::from_slice(&fs::read(site.data().join("lantern.lock"))?)?;
         let holder = lock["pid"].as_i64().with_context(|| lock.to_string())?.to_string();
@@ -134,7 +134,7 @@ fn a_second_process_on_the_same_data_is_refused_with_the_name_of_the_first() -> 
         }
 
         // The lock of a process that was killed holds nobody up.
-        client::produce(site.address(), &topic, crate::entries(0, 20..40))?;
+        client::produce(site.address(), &topic, entries(0, 20..40))?;
         host.kill()?;
         let mut host = site.start()?;
         host.await_broker()?;

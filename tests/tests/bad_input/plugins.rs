@@ -6,9 +6,9 @@ use lantern_tests::fold::check_ledger;
 use lantern_tests::guest::{Plugin, assembled, plugin, unique_topic};
 use lantern_tests::log::each_log;
 use lantern_tests::site::Site;
+use lantern_tests::whole::{await_whole, entries};
 use serde_json::json;
 
-use crate::{await_whole, entries};
 
 /// A plugin that does not load.
 pub struct Refused {

@@ -8,7 +8,8 @@ mod fault;
 use lantern_sdk::{Db, Envelope, Event, Manifest, Projection, Result};
 
 /// Name, topics, and what is odd about this one: `faulty` if events may order a fault, `forgetful` if it counts in its
-/// memory instead of its tables, `marking` if it marks the types. The tests write other words over these.
+/// memory instead of its tables, `marking` if it marks the types. A word with a colon is a label: `state:2` is the
+/// state version, `version:7` only makes another file. The tests write other words over these.
 static WORDS: &str = concat!(
     "lantern-tests-guest:",
     "ledger ledger                                     ",
@@ -31,8 +32,9 @@ impl Projection for Ledger {
         let mut words = words();
         let name = words.next().unwrap_or_default();
         words
-            .filter(|word| !["faulty", "forgetful", "marking"].contains(word))
+            .filter(|word| !["faulty", "forgetful", "marking"].contains(word) && !word.contains(':'))
             .fold(Manifest::new(name), Manifest::topic)
+            .state_version(state_version())
             .description("Every event in the order of application")
             .envelope(Envelope::Topic { event_type: None })
             .schema(
@@ -40,7 +42,7 @@ impl Projection for Ledger {
                                          type TEXT, "key" BLOB, value BLOB)"#,
             )
             .schema(r#"CREATE TABLE accounts ("key" BLOB PRIMARY KEY, events INTEGER, fold INTEGER)"#)
-            .schema("CREATE TABLE total (one INTEGER PRIMARY KEY, events INTEGER, fold INTEGER)")
+            .schema("CREATE TABLE total (one INTEGER PRIMARY KEY, events INTEGER, fold INTEGER, state INTEGER)")
     }
 
     fn apply(&mut self, event: &Event<'_>, db: &mut Db) -> Result<()> {
@@ -51,9 +53,9 @@ impl Projection for Ledger {
         let digest = digest(event.payload().unwrap_or_default());
         let (events, fold) = next(db.query("SELECT events, fold FROM total", ())?.first(), digest)?;
         db.execute(
-            "INSERT INTO total VALUES (1, ?, ?)
-             ON CONFLICT DO UPDATE SET events = excluded.events, fold = excluded.fold",
-            (events, fold),
+            "INSERT INTO total VALUES (1, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET events = excluded.events, fold = excluded.fold, state = excluded.state",
+            (events, fold, i64::from(state_version())),
         )?;
         db.execute(
             "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -90,6 +92,11 @@ fn words() -> impl Iterator<Item = &'static str> {
 
 fn is(odd: &str) -> bool {
     words().any(|word| word == odd)
+}
+
+/// Stands in a row, so that a reader can tell which generation the row is of.
+fn state_version() -> u32 {
+    words().find_map(|word| word.strip_prefix("state:")?.parse().ok()).unwrap_or(1)
 }
 
 /// The count and fold after one more event.
