@@ -76,7 +76,7 @@ fn a_full_disk_pauses_and_loses_nothing() -> Result<()> {
             partition,
             key: Some(format!("{partition}-{}", number % 3).into_bytes()),
             value: Some(format!("{number} {}", "x".repeat(10_000)).into_bytes()),
-            headers: Vec::new(),
+            ..NewRecord::default()
         };
         client::produce(site.address(), &topic, (0..400).map(|number| large(0, number)))?;
         client::produce(site.address(), &topic, (0..400).map(|number| large(1, number)))?;

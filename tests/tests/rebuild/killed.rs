@@ -10,7 +10,7 @@ use lantern_tests::client;
 use lantern_tests::fold::check_ledger;
 use lantern_tests::generations::{self, Files};
 use lantern_tests::guest::unique_topic;
-use lantern_tests::log::{Log, each_log};
+use lantern_tests::log::each_log;
 use lantern_tests::report::say;
 use lantern_tests::seed::seeded;
 use lantern_tests::site::{Host, Site, transcript};

@@ -70,7 +70,7 @@ fn produce(site: &Site, topic: &str) -> Result<()> {
             partition,
             key: Some(key.as_bytes().to_vec()),
             value: Some(format!("{key} {number}").into_bytes()),
-            headers: Vec::new(),
+            ..NewRecord::default()
         })
     });
     client::produce(site.address(), topic, records)

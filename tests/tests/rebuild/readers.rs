@@ -104,9 +104,10 @@ fn readers_see_one_whole_generation_throughout_a_rebuild_and_its_promotion() -> 
 
         let (stop, promoted) = (AtomicBool::new(false), AtomicBool::new(false));
         let next = tally(&topic, 2)?;
+        let api = host.await_http()?;
         thread::scope(|scope| -> Result<()> {
             let _stop = StopOnDrop(&stop);
-            let (stop, api) = (&stop, host.await_http()?);
+            let stop = &stop;
             let openers = [(); 2].map(|()| scope.spawn(|| Seen::collect(stop, || View::read(&open(&site)?))));
             let askers = [(); 2].map(|()| scope.spawn(|| Seen::collect(stop, || ask(&api))));
             let held = open(&site)?;
@@ -194,7 +195,7 @@ fn records(numbers: std::ops::Range<u32>) -> impl Iterator<Item = NewRecord> {
         partition: i32::try_from(number % PARTITIONS).unwrap_or_default(),
         key: Some((number % KEYS).to_be_bytes().to_vec()),
         value: Some(number.to_be_bytes().to_vec()),
-        headers: Vec::new(),
+        ..NewRecord::default()
     })
 }
 
