@@ -14,7 +14,7 @@ pub fn entries(partition: i32, numbers: Range<u32>) -> impl Iterator<Item = NewR
         partition,
         key: Some(format!("{partition}-{}", number % 3).into_bytes()),
         value: Some(format!(r#"{{"type":"entry","number":{number}}}"#).into_bytes()),
-        headers: Vec::new(),
+        ..NewRecord::default()
     })
 }
 
