@@ -45,33 +45,37 @@ fn the_readme_s_examples_do_what_it_says() -> Result<()> {
     let target =
         target::profile_dir()?.parent().context("a profile lies in cargo's target folder")?.to_owned();
 
-    // This page goes on where the README ends.
-    let verifying = fs::read_to_string(root.join("docs/verifying.md"))?;
-    let of = |page: &str| blocks(page, "console").flat_map(|block| steps(&block)).collect::<Vec<_>>();
-    let (mut steps, further) = (of(&readme), of(&verifying));
-    ensure!(steps.len() > 8 && further.len() > 5, "the pages show only {steps:?} {further:?}");
-    // In a shell of its own.
-    steps.push(Step { command: "unset exports".into(), output: String::new() });
-    steps.extend(further);
     let path = std::env::var("PATH").unwrap_or_default();
+    let shell = |script: &str| {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", script])
+            .current_dir(folder)
+            .env("PATH", format!("{}:{path}", bin.display()))
+            .env("CARGO_TARGET_DIR", &target)
+            .stdin(Stdio::null());
+        command
+    };
+    // The second page goes on where the first ends, in another shell.
+    for page in ["README.md", "docs/verifying.md"] {
+        let text = fs::read_to_string(root.join(page))?;
+        let steps: Vec<Step> = blocks(&text, "console").flat_map(|block| steps(&block)).collect();
+        ensure!(steps.len() > 5, "{page} shows only {steps:?}");
+        follow(&steps, &shell)?;
+    }
+    Ok(())
+}
+
+/// Types the commands, and checks what they print.
+fn follow(steps: &[Step], shell: &dyn Fn(&str) -> Command) -> Result<()> {
     // Variables that were set in the shell for all that follows.
     let mut exports = String::new();
-    for Step { command, output: expected } in &steps {
-        if command == "unset exports" {
-            exports.clear();
-            continue;
-        }
+    for Step { command, output: expected } in steps {
         if command.starts_with("export ") {
             exports += &format!("{command}\n");
             continue;
         }
-        let output = Command::new("sh")
-            .args(["-c", &format!("{exports}{command}")])
-            .current_dir(folder)
-            .env("PATH", format!("{}:{path}", bin.display()))
-            .env("CARGO_TARGET_DIR", &target)
-            .stdin(Stdio::null())
-            .output()?;
+        let output = shell(&format!("{exports}{command}")).output()?;
         ensure!(output.status.success(), "`{command}`: {}", transcript(&output));
         let printed = String::from_utf8_lossy(&output.stdout);
         ensure!(
