@@ -23,10 +23,13 @@ pub use server::{Error, bind, serve};
 
 use crate::data_dir::DataDir;
 use crate::deployment::{Action, Deployments};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::HttpBody as _;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Method, StatusCode, Uri};
-use axum::routing::{get, post, put};
-use axum::{Json, Router, middleware};
+use axum::middleware::{self, Next};
+use axum::response::IntoResponse as _;
+use axum::routing::{MethodRouter, get, post, put};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -72,29 +75,38 @@ impl App {
     }
 
     fn router(self) -> Router {
-        let plugin_file = DefaultBodyLimit::max(plugins::BYTES_MAX);
+        let plugin_file = |routes| bounded(routes, plugins::BYTES_MAX);
         let mut router = Router::new()
-            .route("/v1/plugins", get(plugins::list).merge(post(plugins::deploy).layer(plugin_file)))
+            .route("/v1/plugins", get(plugins::list).merge(plugin_file(post(plugins::deploy))))
             .route(
                 "/v1/plugins/{name}",
-                get(plugins::show)
-                    .delete(plugins::remove)
-                    .merge(put(plugins::deploy_named).layer(plugin_file)),
+                get(plugins::show).delete(plugins::remove).merge(plugin_file(put(plugins::deploy_named))),
             )
             .route("/v1/plugins/{name}/history", get(plugins::history_of))
             .route("/v1/history", get(plugins::history))
             .route("/v1/status", get(status))
-            .route("/v1/read-models/{name}/query", post(read_models::query));
+            .route("/v1/read-models/{name}/query", bounded(post(read_models::query), BODY_BYTES_MAX));
         for (word, action) in ACTIONS {
             router = router.route(&format!("/v1/plugins/{{name}}/{word}"), plugins::act(action));
         }
         router
             .fallback(nothing_here)
             .method_not_allowed_fallback(other_method)
-            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(middleware::from_fn(guard::guard))
             .with_state(self)
     }
+}
+
+/// Has these routes take no body that is larger; one that says so itself is refused unread.
+fn bounded(routes: MethodRouter<App>, bytes_max: usize) -> MethodRouter<App> {
+    routes.layer(DefaultBodyLimit::max(bytes_max)).layer(middleware::from_fn(
+        move |request: Request, next: Next| async move {
+            if request.body().size_hint().lower() > bytes_max as u64 {
+                return Problem::too_large(format!("the body may have {bytes_max} bytes")).into_response();
+            }
+            next.run(request).await
+        },
+    ))
 }
 
 /// The process, its log, its plugins.

@@ -47,12 +47,15 @@ impl Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "The host is busy", detail)
     }
 
+    /// More bytes than are taken.
+    pub(super) fn too_large(detail: impl Into<String>) -> Self {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request's body is too large", detail)
+    }
+
     /// What an extractor of axum refused, with the status that it gives it.
     fn refused(status: StatusCode, detail: String) -> Self {
         match status {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Problem::new(status, "too-large", "The request's body is too large", detail)
-            }
+            StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(detail),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(
                 status,
                 "unsupported-media-type",

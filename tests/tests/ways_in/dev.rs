@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client;
 use lantern_tests::log::{Log, on};
-use lantern_tests::site::Site;
+use lantern_tests::site::{Site, transcript};
 use lantern_tests::{target, wait};
 
 use crate::{check, entries};
@@ -18,7 +18,7 @@ fn dev_once_builds_deploys_to_its_own_host_or_the_one_that_runs_and_shows_rows()
     on(&Log::Embedded, |log| {
         let site = Site::new(log)?;
         let source = target::tests_dir().join("guests/tally");
-        let source = source.to_str().context("a path in UTF-8")?;
+        let source = path(&source)?;
         {
             let mut host = site.start()?;
             host.await_broker()?;
@@ -31,6 +31,10 @@ fn dev_once_builds_deploys_to_its_own_host_or_the_one_that_runs_and_shows_rows()
         check(&site, ["dev", "nowhere", "--once"], 1, &["nowhere"])?;
         Ok(())
     })
+}
+
+fn path(path: &Path) -> Result<&str> {
+    path.to_str().context("a path in UTF-8")
 }
 
 /// A crate of its own, so that a test can change its source.
@@ -77,12 +81,17 @@ fn dev_swaps_in_what_is_saved_and_a_compile_error_leaves_the_running_version_alo
         let site = Site::new(log)?;
         let source = site.plugins_dir().with_file_name("counts");
         write_crate(&source, "1")?;
+        // What was built by an earlier run is not built again; the SDK may take longer than a test waits.
+        let built_in = target::cache_dir()?.join("dev");
+        let out = site.plugins_dir().with_file_name("counts.wasm");
+        let build = ["build", path(&source)?, "--out", path(&out)?];
+        let build = site.lantern(build)?.env("CARGO_TARGET_DIR", &built_in).output()?;
+        ensure!(build.status.success(), "{}", transcript(&build));
         let said_path = site.plugins_dir().with_file_name("dev.log");
         let said = File::create(&said_path)?;
         let mut dev = site
-            .lantern(["dev", source.to_str().context("a path in UTF-8")?])?
-            // What was built by an earlier run is not built again.
-            .env("CARGO_TARGET_DIR", target::cache_dir()?.join("dev"))
+            .lantern(["dev", path(&source)?])?
+            .env("CARGO_TARGET_DIR", built_in)
             .stdin(Stdio::null())
             .stdout(said.try_clone()?)
             .stderr(said)

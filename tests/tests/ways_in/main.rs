@@ -13,11 +13,11 @@ use lantern_tests::fold::check_ledger;
 use lantern_tests::site::{Host, Site, transcript};
 use serde_json::Value;
 
-/// Events by number, of three keys in turn.
+/// Events by number, in two partitions, of three keys in each.
 fn entries(numbers: std::ops::Range<u32>) -> impl Iterator<Item = NewRecord> {
     numbers.map(|number| NewRecord {
         partition: i32::try_from(number % 2).unwrap_or(0),
-        key: Some(format!("{}", number % 3).into_bytes()),
+        key: Some(format!("{}-{}", number % 2, number % 3).into_bytes()),
         value: Some(format!(r#"{{"number":{number}}}"#).into_bytes()),
         ..NewRecord::default()
     })

@@ -45,8 +45,8 @@ async fn what_is_there_at_the_start_comes_in_the_order_of_names() {
         assert_eq!(next(&mut folder).await, saved(&path, name));
     }
     // Who starts takes them all at once, also those that were written just now.
-    let mut again = Folder::watch(dir.path()).unwrap();
     fs::write(path.join("d.wasm"), "new").unwrap();
+    let mut again = Folder::watch(dir.path()).unwrap();
     assert_eq!(again.first().await, ["a.wasm", "b.wasm", "c.wasm", "d.wasm"].map(|name| path.join(name)));
     assert_eq!(next(&mut folder).await, saved(&path, "d.wasm"));
     nothing_but(&mut folder, "z.wasm").await;
