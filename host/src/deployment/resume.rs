@@ -133,12 +133,14 @@ impl Deployments {
 
     /// Takes note when a plugin on trial is put back, or has passed.
     pub(super) async fn watch_trial(self, slot: Arc<Slot>, mut status: watch::Receiver<Status>) {
-        let mut was_on_trial = status.borrow().on_trial;
+        let mut before = status.borrow_and_update().clone();
         while status.changed().await.is_ok() {
             let now = status.borrow_and_update().clone();
-            let ended = was_on_trial && !now.on_trial;
-            was_on_trial = now.on_trial;
-            if ended && let Err(error) = self.end_trial(&slot, &now).await {
+            // A whole trial may lie between two looks.
+            let ended = !now.on_trial
+                && (before.on_trial || before.digest != now.digest || before.put_back != now.put_back);
+            before = now;
+            if ended && let Err(error) = self.end_trial(&slot, &before).await {
                 tracing::error!("{}: {error}", slot.name);
             }
         }

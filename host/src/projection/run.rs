@@ -81,6 +81,8 @@ pub(super) struct Run {
     switching: Option<Switching>,
     /// How many events are applied when the trial of a plugin with a fallback ends.
     trial_end: u64,
+    /// Plugins that were put back so far.
+    put_backs: u32,
     /// The way to the log that the last round left in order.
     source: Option<(Client, Consumer)>,
     /// With `once`: the log's ends when it was first seen.
@@ -103,6 +105,7 @@ impl Run {
             request: None,
             switching: None,
             trial_end: TRIAL_EVENTS,
+            put_backs: 0,
             source: None,
             target: None,
         }
@@ -207,9 +210,9 @@ impl Run {
         );
         self.answer_switch(Err(error.clone()));
         self.show_plugin();
-        self.status.send_modify(|status| {
-            status.put_back = Some(PutBack { digest: failed.digest.to_string(), reason: error });
-        });
+        self.put_backs += 1;
+        let put_back = PutBack { digest: failed.digest.to_string(), reason: error, number: self.put_backs };
+        self.status.send_modify(|status| status.put_back = Some(put_back));
     }
 
     /// Ends the trial of a plugin that has applied enough.

@@ -42,6 +42,9 @@ pub struct PutBack {
     pub digest: String,
     /// Why.
     pub reason: String,
+    /// Counted from 1 since the projection started, so that two of the same plugin are told apart.
+    #[serde(default)]
+    pub number: u32,
 }
 
 /// A moment of a projection.
