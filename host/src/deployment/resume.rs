@@ -133,8 +133,8 @@ impl Deployments {
 
     /// Takes note when a plugin on trial is put back, or has passed.
     pub(super) async fn watch_trial(self, slot: Arc<Slot>, mut status: watch::Receiver<Status>) {
-        let mut before = status.borrow_and_update().clone();
-        while status.changed().await.is_ok() {
+        let mut before = Status { put_back: None, ..status.borrow().clone() };
+        loop {
             let now = status.borrow_and_update().clone();
             // A whole trial may lie between two looks.
             let ended = !now.on_trial
@@ -142,6 +142,9 @@ impl Deployments {
             before = now;
             if ended && let Err(error) = self.end_trial(&slot, &before).await {
                 tracing::error!("{}: {error}", slot.name);
+            }
+            if status.changed().await.is_err() {
+                return;
             }
         }
     }
