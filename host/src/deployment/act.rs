@@ -195,8 +195,9 @@ impl Deployments {
         self.inner.catalog.set_build(&slot.name, None)?;
         let kept = [*generation, slot.view().previous.map_or(0, |previous| previous.generation)];
         let _ = tokio::task::spawn_blocking(move || building.rebuilder.stop()).await;
-        self.forget_rebuild(slot, state).await;
         state.generations.keep(&kept)?;
+        // Last, since it tells everybody that the promotion is done.
+        self.forget_rebuild(slot, state).await;
         promoted
     }
 
@@ -354,7 +355,6 @@ impl Deployments {
         if purge {
             // The catalog keeps that it was removed: its file, if it is still there, must not bring it back.
             state.generations.purge()?;
-            slot.change_view(|view| view.generation = 0);
             for writer in state.persisting.drain(..) {
                 let _ = writer.await;
             }

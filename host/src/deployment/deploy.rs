@@ -112,7 +112,7 @@ impl Deployments {
             && taken == digest
             && let Ok(slot) = self.inner.known(&name)
         {
-            let generation = slot.view().generation;
+            let generation = slot.generation();
             return Ok(Outcome { name, digest, result: Done::Unchanged, generation, pause_us: None });
         }
         let this = self.clone();
@@ -163,7 +163,8 @@ impl Deployments {
             return Ok(outcome(Done::Started, 1));
         };
         let is_over = state.worker.as_ref().is_none_or(|worker| worker.status.borrow().is_over());
-        let is_same = state.plugin.as_ref().is_some_and(|known| known.digest == plugin.digest);
+        let known = self.inner.catalog.plugin(&slot.name)?;
+        let is_same = known.is_some_and(|known| known.digest == plugin.digest.to_string());
         if let Some(building) = &state.rebuild
             && building.rebuilder.plugin.digest == plugin.digest
             && building.preview == preview
@@ -188,7 +189,7 @@ impl Deployments {
 
     /// Refuses a second file with a plugin of the same name, which would write the same read model.
     fn refuse_twins(&self, slot: &Slot, plugin: &Plugin) -> Result<(), Error> {
-        let is_running = slot.view().generation > 0;
+        let is_running = slot.generation() > 0;
         let origin = Path::new(&plugin.origin);
         if !is_running || !origin.exists() {
             return Ok(());
@@ -315,7 +316,6 @@ impl Deployments {
         let known = self.inner.catalog.plugin(&slot.name)?;
         let previous = known.and_then(|known| known.previous);
         slot.change_view(|view| {
-            view.generation = state.generations.live().unwrap_or(0);
             view.previous = previous.map(|(digest, generation)| Previous { digest, generation });
         });
         Ok(())

@@ -14,6 +14,7 @@ pub(super) struct Slot {
     pub name: String,
     /// Held by whoever changes something, for as long as that takes.
     pub state: tokio::sync::Mutex<State>,
+    generations: Generations,
     view: Mutex<View>,
 }
 
@@ -45,7 +46,6 @@ pub(super) struct Building {
 #[derive(Clone)]
 pub(super) struct View {
     pub status: watch::Receiver<Status>,
-    pub generation: u32,
     pub previous: Option<Previous>,
     pub rebuild: Option<watch::Receiver<Rebuild>>,
 }
@@ -53,7 +53,7 @@ pub(super) struct View {
 impl Slot {
     pub fn new(name: &str, generations: Generations) -> Self {
         let state = State {
-            generations,
+            generations: generations.clone(),
             plugin: None,
             worker: None,
             rebuild: None,
@@ -63,9 +63,9 @@ impl Slot {
         Slot {
             name: name.to_owned(),
             state: tokio::sync::Mutex::new(state),
+            generations,
             view: Mutex::new(View {
                 status: watch::channel(Status::starting(name, "")).1,
-                generation: 0,
                 previous: None,
                 rebuild: None,
             }),
@@ -74,6 +74,11 @@ impl Slot {
 
     pub fn view(&self) -> View {
         self.lock().clone()
+    }
+
+    /// The live generation, as the link says that everybody follows; 0 for none.
+    pub fn generation(&self) -> u32 {
+        self.generations.live().unwrap_or(0)
     }
 
     pub fn change_view(&self, change: impl FnOnce(&mut View)) {
@@ -85,7 +90,8 @@ impl Slot {
     }
 
     pub fn report(&self) -> report::Plugin {
-        let View { status, generation, previous, rebuild } = self.view();
+        let View { status, previous, rebuild } = self.view();
+        let generation = self.generation();
         let status = status.borrow().clone();
         let rebuild = rebuild.map(|rebuild| rebuild.borrow().clone());
         report::Plugin { status, generation, previous, rebuild }
