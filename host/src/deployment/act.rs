@@ -126,7 +126,7 @@ impl Deployments {
         };
         state.plugin = Some(Arc::clone(plugin));
         if switched {
-            self.show(slot, state)?;
+            self.show(slot)?;
         } else if known.wanted == Wanted::Running {
             self.end_worker(state).await;
             self.run(slot, state, plugin, None)?;
@@ -314,7 +314,7 @@ impl Deployments {
         let path = self.inner.data.status(&slot.name);
         state.persisting.push(tokio::spawn(super::persisted::follow(still.clone(), path, |_| true)));
         slot.change_view(|view| view.status = still);
-        self.show(slot, state)
+        self.show(slot)
     }
 
     async fn resume_one(

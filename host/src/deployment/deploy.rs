@@ -255,7 +255,7 @@ impl Deployments {
         })?;
         if pause.is_some() {
             state.plugin = Some(Arc::clone(plugin));
-            self.show(slot, state)?;
+            self.show(slot)?;
         } else if is_paused {
             state.plugin = Some(Arc::clone(plugin));
             self.show_paused(slot, state)?;
@@ -296,7 +296,7 @@ impl Deployments {
         state.plugin = Some(Arc::clone(plugin));
         state.worker = Some(worker);
         slot.change_view(|view| view.status = status);
-        self.show(slot, state)
+        self.show(slot)
     }
 
     /// Stops the projection and waits for that.
@@ -312,7 +312,7 @@ impl Deployments {
     }
 
     /// Shows which generation is live, and what a rollback goes back to.
-    pub(super) fn show(&self, slot: &Slot, state: &State) -> Result<(), Error> {
+    pub(super) fn show(&self, slot: &Slot) -> Result<(), Error> {
         let known = self.inner.catalog.plugin(&slot.name)?;
         let previous = known.and_then(|known| known.previous);
         slot.change_view(|view| {

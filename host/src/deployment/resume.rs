@@ -171,7 +171,7 @@ impl Deployments {
             previous: None,
             ..known
         })?;
-        self.show(slot, &state)?;
+        self.show(slot)?;
         let outcome = Outcome {
             name: slot.name.clone(),
             digest: put_back.digest.clone(),
