@@ -206,8 +206,10 @@ impl Run {
             self.projection.plugin.digest.short()
         );
         self.answer_switch(Err(error.clone()));
-        self.show_plugin();
+        // At once: who sees that the trial is over sees how it ended.
         self.status.send_modify(|status| {
+            status.digest = self.projection.plugin.digest.to_string();
+            status.on_trial = false;
             status.put_back = Some(PutBack { digest: failed.digest.to_string(), reason: error });
         });
     }

@@ -14,7 +14,6 @@ use lantern_tests::whole::{await_whole, entries};
 use serde_json::Value;
 use tempfile::TempDir;
 
-
 /// A small disk of its own, in memory. Unmounted when dropped.
 struct Disk(TempDir);
 

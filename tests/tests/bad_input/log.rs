@@ -9,7 +9,6 @@ use lantern_tests::log::{Log, each_log, on};
 use lantern_tests::site::{Site, transcript};
 use lantern_tests::whole::{await_whole, entries};
 
-
 // One producer's mistake must not be guessed at: the projection stops at the event, and goes on
 // when it is told another place for the type.
 #[test]

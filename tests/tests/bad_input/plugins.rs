@@ -9,7 +9,6 @@ use lantern_tests::site::Site;
 use lantern_tests::whole::{await_whole, entries};
 use serde_json::json;
 
-
 /// A plugin that does not load.
 pub struct Refused {
     pub guest: &'static str,

@@ -213,8 +213,7 @@ fn a_plugin_that_has_passed_its_trial_halts_at_a_poison_event_and_is_mended_by_t
         })?;
         let records = entries(0, 20..30).chain([fault(0, "refuse")]).chain(entries(0, 31..50));
         client::produce(site.address(), topic, records)?;
-        let plugin =
-            running.host.await_plugin("ledger", "halts", |plugin| plugin["state"] == "halted")?;
+        let plugin = running.host.await_plugin("ledger", "halts", |plugin| plugin["state"] == "halted")?;
         ensure!(plugin["digest"] == faulty.digest(), "it was put back: {plugin:#}");
         ensure!(
             plugin["error"].as_str().is_some_and(|error| error.contains(&format!("{topic}/0@30"))),

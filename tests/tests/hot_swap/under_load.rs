@@ -150,7 +150,8 @@ fn check_started(site: &Site, host: &mut Host<'_>) -> Result<()> {
         let files = Files::of(site, name)?;
         files.check(&plugin)?;
         ensure!(files.all.len() == 1, "{name} has {files:?}");
-        api.query(name, &format!("SELECT count(*) FROM {table}")).with_context(|| format!("asking {name}"))?;
+        api.query(name, &format!("SELECT count(*) FROM {table}"))
+            .with_context(|| format!("asking {name}"))?;
     }
     Ok(())
 }

@@ -205,7 +205,8 @@ fn a_paused_projection_applies_nothing_until_it_is_resumed_also_after_a_start() 
             client::produce(shop.site.address(), &shop.topic, more)?;
             let mut shop = shop.restart()?;
             let paused = |now: &Value| {
-                now["state"] == "paused" && now["error"].as_str().is_some_and(|error| error.contains("resume"))
+                now["state"] == "paused"
+                    && now["error"].as_str().is_some_and(|error| error.contains("resume"))
             };
             shop.host.await_plugin("ledger", "is paused still", paused)?;
             // A plugin deployed meanwhile waits with it.

@@ -80,7 +80,8 @@ fn one_generation_is_live_whenever_a_rebuild_promotion_or_rollback_is_killed() -
                 let digest = ledger(&topic, state)?.digest();
                 let is_kept = !matches!(asked, Asked::Deploy) || !is_taken || now["digest"] == digest;
                 ensure!(is_kept, "{kill}: a deployment was answered and is lost: {now:#}");
-                await_whole(&mut host, &site, "ledger", &topic).with_context(|| format!("{kill}: {asked:?}"))?;
+                await_whole(&mut host, &site, "ledger", &topic)
+                    .with_context(|| format!("{kill}: {asked:?}"))?;
             }
         }
 

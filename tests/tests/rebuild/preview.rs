@@ -47,10 +47,12 @@ fn a_preview_tells_rows_added_removed_and_changed_and_changes_nothing_until_it_i
         let keys = api.query("tally", "SELECT CAST(\"key\" AS TEXT), events FROM latest ORDER BY 1")?;
         let events = 2 * i64::from(EVENTS);
         ensure!(
-            keys.rows == [vec![json!("added"), json!(events)], vec!["changed".into(), (2 * events).into()], vec![
-                "same".into(),
-                events.into()
-            ]],
+            keys.rows
+                == [
+                    vec![json!("added"), json!(events)],
+                    vec!["changed".into(), (2 * events).into()],
+                    vec!["same".into(), events.into()]
+                ],
             "{keys:?}"
         );
         await_applied(&mut host, &site, &topic)?;

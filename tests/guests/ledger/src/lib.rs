@@ -42,7 +42,9 @@ impl Projection for Ledger {
                                          type TEXT, "key" BLOB, value BLOB)"#,
             )
             .schema(r#"CREATE TABLE accounts ("key" BLOB PRIMARY KEY, events INTEGER, fold INTEGER)"#)
-            .schema("CREATE TABLE total (one INTEGER PRIMARY KEY, events INTEGER, fold INTEGER, state INTEGER)")
+            .schema(
+                "CREATE TABLE total (one INTEGER PRIMARY KEY, events INTEGER, fold INTEGER, state INTEGER)",
+            )
     }
 
     fn apply(&mut self, event: &Event<'_>, db: &mut Db) -> Result<()> {

@@ -46,7 +46,9 @@ impl Projection for Tally {
                                             bytes INTEGER, last_offset INTEGER,
                                             PRIMARY KEY (topic, "partition"))"#,
             )
-            .schema(r#"CREATE TABLE latest ("key" BLOB PRIMARY KEY, events INTEGER, value BLOB, state INTEGER)"#)
+            .schema(
+                r#"CREATE TABLE latest ("key" BLOB PRIMARY KEY, events INTEGER, value BLOB, state INTEGER)"#,
+            )
     }
 
     fn apply(&mut self, event: &Event<'_>, db: &mut Db) -> Result<()> {
