@@ -3,7 +3,7 @@
 //! One thread appends and notes when; one looks at the database through a connection of its own and notes when
 //! the checkpoint, which is committed with the rows, has passed an event.
 
-mod append;
+pub(crate) mod append;
 mod watch;
 
 use crate::child::{Part, Site};

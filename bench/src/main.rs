@@ -7,12 +7,14 @@
 //! * [`contender`]: who applies them: two native loops and Lantern, each in a process of its own.
 //! * [`replay`]: everything is there before the start: speed, CPU time, memory.
 //! * [`live`]: events come at a steady rate: latency.
+//! * [`deployments`]: swaps under load, rebuilds and checks.
 //! * [`compare`]: all must end with the same tables.
 //! * [`report`]: what is printed.
 
 mod child;
 mod compare;
 mod contender;
+mod deployments;
 mod live;
 mod log;
 mod meter;
@@ -67,6 +69,11 @@ struct Bench {
     /// A built plugin, instead of building examples/orders.
     #[arg(long, value_name = "FILE")]
     plugin: Option<PathBuf>,
+    /// Measure swaps, rebuilds and checks instead, without the native loops.
+    #[arg(long)]
+    deployments: bool,
+    #[command(flatten)]
+    swaps: deployments::Parameters,
     /// Print everything that was measured as JSON.
     #[arg(long)]
     json: bool,
@@ -104,6 +111,9 @@ impl Bench {
         let site = Site { folder: folder.to_owned(), plugin: self.plugin(folder)? };
         contender::warm_up(&site.folder_of(contender::Contender::Lantern), &site.plugin)?;
         let log = Log::open(self.kafka.as_deref(), folder)?;
+        if self.deployments {
+            return deployments::run(&site, &log, self.events, self.runs, &self.swaps, self.json);
+        }
         let mut replays = Vec::new();
         for keys in self.keys.map_or(vec![Keys::Window, Keys::Uniform], |keys| vec![keys]) {
             let topic = log.fill(keys, self.events)?;

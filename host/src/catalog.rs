@@ -16,6 +16,7 @@ const TABLES: &str = "
     CREATE TABLE plugins (
         name TEXT PRIMARY KEY,
         digest TEXT NOT NULL,                  -- of the plugin that writes the live generation
+        generation INTEGER NOT NULL,           -- that one; the link is another after a crash in a promotion
         fallback TEXT,                         -- what is put back while that one is on trial
         previous_digest TEXT,                  -- what a rollback goes back to
         previous_generation INTEGER,
@@ -96,12 +97,23 @@ pub struct Plugin {
     pub name: String,
     /// The digest of the plugin that writes the live generation.
     pub digest: String,
+    /// That generation. Where the link leads to another, a crash came between the two.
+    pub generation: u32,
     /// The plugin to put back, while that one is on trial.
     pub fallback: Option<String>,
-    /// The digest and the generation that a rollback goes back to.
+    /// The digest and the generation that a rollback goes back to, when nothing is on trial.
     pub previous: Option<(String, u32)>,
     /// What is wanted of it.
     pub wanted: Wanted,
+}
+
+impl Plugin {
+    /// The digest and the generation that a rollback goes back to. What was before a plugin on trial is
+    /// forgotten when that has passed, and not when it is put back.
+    pub fn before(&self) -> Option<(String, u32)> {
+        let fallback = self.fallback.clone().map(|digest| (digest, self.generation));
+        fallback.or_else(|| self.previous.clone())
+    }
 }
 
 /// A generation on its way.
@@ -201,10 +213,11 @@ impl Catalog {
         let (digest, generation) = plugin.previous.clone().unzip();
         self.with(|connection| {
             connection
-                .prepare_cached("INSERT OR REPLACE INTO plugins VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .prepare_cached("INSERT OR REPLACE INTO plugins VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
                 .execute((
                     &plugin.name,
                     &plugin.digest,
+                    plugin.generation,
                     &plugin.fallback,
                     digest,
                     generation,
@@ -349,16 +362,17 @@ impl Catalog {
 }
 
 const PLUGIN: &str =
-    "SELECT name, digest, fallback, previous_digest, previous_generation, wanted FROM plugins";
+    "SELECT name, digest, generation, fallback, previous_digest, previous_generation, wanted FROM plugins";
 
 fn plugin(row: &Row<'_>) -> rusqlite::Result<Plugin> {
-    let previous: (Option<String>, Option<u32>) = (row.get(3)?, row.get(4)?);
+    let previous: (Option<String>, Option<u32>) = (row.get(4)?, row.get(5)?);
     Ok(Plugin {
         name: row.get(0)?,
         digest: row.get(1)?,
-        fallback: row.get(2)?,
+        generation: row.get(2)?,
+        fallback: row.get(3)?,
         previous: previous.0.zip(previous.1),
-        wanted: match row.get::<_, String>(5)?.as_str() {
+        wanted: match row.get::<_, String>(6)?.as_str() {
             "running" => Wanted::Running,
             "paused" => Wanted::Paused,
             _ => Wanted::Removed,

@@ -115,6 +115,7 @@ impl Deployments {
         }
         self.inner.catalog.put(&catalog::Plugin {
             digest: plugin.digest.to_string(),
+            generation,
             fallback: None,
             previous: Some((known.digest.clone(), live)),
             ..known.clone()
@@ -229,7 +230,7 @@ impl Deployments {
     }
 
     async fn rollback(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
-        let Some((digest, generation)) = self.catalogued(slot)?.previous else {
+        let Some((digest, generation)) = self.catalogued(slot)?.before() else {
             return Self::not_now(format!("{} has nothing to go back to: it was deployed once", slot.name));
         };
         if !state.generations.path(generation).exists() {
@@ -328,11 +329,15 @@ impl Deployments {
             return Ok((Done::Unchanged, None));
         }
         let plugin = self.live_plugin(slot, state).await?;
-        if state.generations.live().is_none() {
+        let generation = match state.generations.live() {
+            Some(live) => live,
             // Purged: it begins anew.
-            state.generations.set_live(1)?;
-        }
-        self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Running, ..known })?;
+            None => {
+                state.generations.set_live(1)?;
+                1
+            }
+        };
+        self.inner.catalog.put(&catalog::Plugin { generation, wanted: Wanted::Running, ..known })?;
         self.end_worker(state).await;
         self.run(slot, state, &plugin, None)?;
         Ok((Done::Resumed, None))

@@ -211,6 +211,7 @@ impl Deployments {
         self.inner.catalog.put(&catalog::Plugin {
             name: plugin.name.clone(),
             digest: plugin.digest.to_string(),
+            generation,
             fallback: None,
             previous: None,
             wanted: Wanted::Running,
@@ -245,12 +246,17 @@ impl Deployments {
         }
         let digest = plugin.digest.to_string();
         let before = known.as_ref().map(|known| known.digest.clone()).filter(|before| *before != digest);
-        let stored = known.and_then(|known| known.previous);
+        let fallback = before.clone().filter(|_| on_trial);
+        // While it is on trial, what was before the fallback is kept, for when that is put back.
+        let stored = known.and_then(|known| known.before());
+        let previous =
+            if fallback.is_some() { stored } else { before.map(|before| (before, live)).or(stored) };
         self.inner.catalog.put(&catalog::Plugin {
             name: slot.name.clone(),
             digest,
-            fallback: before.clone().filter(|_| on_trial),
-            previous: before.map(|before| (before, live)).or(stored),
+            generation: live,
+            fallback,
+            previous,
             wanted: if is_paused { Wanted::Paused } else { Wanted::Running },
         })?;
         if pause.is_some() {
@@ -314,7 +320,7 @@ impl Deployments {
     /// Shows which generation is live, and what a rollback goes back to.
     pub(super) fn show(&self, slot: &Slot) -> Result<(), Error> {
         let known = self.inner.catalog.plugin(&slot.name)?;
-        let previous = known.and_then(|known| known.previous);
+        let previous = known.and_then(|known| known.before());
         slot.change_view(|view| {
             view.previous = previous.map(|(digest, generation)| Previous { digest, generation });
         });

@@ -80,6 +80,7 @@ pub fn restore(
     catalog.put(&catalog::Plugin {
         name: name.clone(),
         digest: contents.digest.clone(),
+        generation,
         fallback: None,
         previous: known.zip(before).map(|(known, generation)| (known.digest, generation)),
         wanted: Wanted::Running,

@@ -4,8 +4,9 @@
 use super::report::{Done, Outcome};
 use super::slot::{Slot, State};
 use super::{Deployments, Error};
-use crate::catalog::{self, Build, Wanted};
+use crate::catalog::{self, Wanted};
 use crate::projection::{self, Status};
+use crate::read_model::Reader;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -72,25 +73,28 @@ impl Deployments {
             None => {
                 let next = self.inner.next_generation(&slot.name, &state.generations)?;
                 state.generations.set_live(next)?;
-                known = catalog::Plugin { fallback: None, previous: None, ..known };
+                known = catalog::Plugin { generation: next, fallback: None, previous: None, ..known };
                 self.inner.catalog.put(&known)?;
                 self.inner.catalog.set_build(&slot.name, None)?;
                 next
             }
         };
         let mut build = self.inner.catalog.build(&slot.name)?;
-        if let Some(Build { generation, digest, .. }) = &build
-            && *generation == live
-        {
-            // Killed between the link and the catalog: it was promoted.
-            let before = known.previous.clone().map(|(_, generation)| generation);
-            let earlier = state.generations.all().into_iter().rfind(|other| *other < live).or(before);
-            if known.digest != *digest {
-                known.previous = earlier.map(|generation| (known.digest.clone(), generation));
-                known.digest.clone_from(digest);
-            }
-            known.fallback = None;
+        if known.generation != live {
+            // Killed between the link and the catalog: its plugin is the one that wrote it.
+            let path = state.generations.path(live);
+            // One that is empty was made for the plugin that is known.
+            let wrote = self.blocking(move |_| Ok(Reader::open(&path).and_then(|it| it.digest()))).await?;
+            known = catalog::Plugin {
+                previous: Some((known.digest.clone(), known.generation)),
+                digest: wrote.ok().flatten().unwrap_or(known.digest),
+                generation: live,
+                fallback: None,
+                ..known
+            };
             self.inner.catalog.put(&known)?;
+        }
+        if build.as_ref().is_some_and(|build| build.generation == live) {
             self.inner.catalog.set_build(&slot.name, None)?;
             build = None;
         }
@@ -154,7 +158,8 @@ impl Deployments {
         let Some(known) = self.inner.catalog.plugin(&slot.name)? else { return Ok(()) };
         let Some(put_back) = now.put_back.as_ref() else {
             if known.digest == now.digest && known.fallback.is_some() {
-                self.inner.catalog.put(&catalog::Plugin { fallback: None, ..known })?;
+                let previous = known.before();
+                self.inner.catalog.put(&catalog::Plugin { fallback: None, previous, ..known })?;
             }
             return Ok(());
         };
@@ -165,12 +170,7 @@ impl Deployments {
         let Some(fallback) = known.fallback.clone() else { return Ok(()) };
         let digest = fallback.clone();
         state.plugin = Some(self.blocking(move |inner| inner.load_kept(&digest)).await?);
-        self.inner.catalog.put(&catalog::Plugin {
-            digest: fallback,
-            fallback: None,
-            previous: None,
-            ..known
-        })?;
+        self.inner.catalog.put(&catalog::Plugin { digest: fallback, fallback: None, ..known })?;
         self.show(slot)?;
         let outcome = Outcome {
             name: slot.name.clone(),

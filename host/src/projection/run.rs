@@ -209,10 +209,14 @@ impl Run {
             self.projection.plugin.digest.short()
         );
         self.answer_switch(Err(error.clone()));
-        self.show_plugin();
         self.put_backs += 1;
         let put_back = PutBack { digest: failed.digest.to_string(), reason: error, number: self.put_backs };
-        self.status.send_modify(|status| status.put_back = Some(put_back));
+        // At once: who sees that the trial is over sees how it ended.
+        self.status.send_modify(|status| {
+            status.digest = self.projection.plugin.digest.to_string();
+            status.on_trial = false;
+            status.put_back = Some(put_back);
+        });
     }
 
     /// Ends the trial of a plugin that has applied enough.
