@@ -108,7 +108,7 @@ fn the_codes_not_used_for_longest_are_removed() {
     let kept = kept();
     let compiled = kept.folder.path().join("compiled");
     let long_ago = SystemTime::now() - Duration::from_secs(1_000);
-    for n in 0..100 {
+    for n in 0..600 {
         let path = compiled.join(format!("{n:03}.cwasm"));
         let file = File::create(&path).unwrap();
         file.set_modified(long_ago + Duration::from_secs(n)).unwrap();
@@ -116,6 +116,6 @@ fn the_codes_not_used_for_longest_are_removed() {
     }
     kept.cache.store(&kept.key, kept.engine.compile(&kept.guest).unwrap().wasmtime());
     assert!(kept.loads());
-    assert_eq!(fs::read_dir(&compiled).unwrap().count(), 2 * 64);
-    assert!(!compiled.join("000.cwasm").exists() && compiled.join("099.cwasm").exists());
+    assert_eq!(fs::read_dir(&compiled).unwrap().count(), 2 * 512);
+    assert!(!compiled.join("000.cwasm").exists() && compiled.join("599.cwasm").exists());
 }
