@@ -69,7 +69,8 @@ pub fn config(address: &str) -> ClientConfig {
 /// Where the broker refuses, or is not there in time.
 pub fn create_topic(address: &str, topic: &str, partitions: i32) -> Result<()> {
     let admin = admin(address)?;
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    // Tests write records of long ago, too.
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
     let created = block_on(admin.create_topics([&new], &options()))??;
     for result in created {
         match result {

@@ -66,7 +66,7 @@ pub fn quoted(name: &str) -> String {
 /// The names of a table's columns, as `SELECT *` has them.
 pub fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
     let statement = connection.prepare(&format!("SELECT * FROM {} LIMIT 0", quoted(table)))?;
-    Ok(statement.column_names().into_iter().map(str::to_owned).collect())
+    Ok(statement.column_names().map(str::to_owned).collect())
 }
 
 /// An order of rows that is the same in every database: a column's collation may take different texts for
