@@ -1,6 +1,7 @@
 //! What a projection writes: SQL and rows, gathered over a batch.
 
 mod cache;
+mod hash;
 mod statement;
 mod table;
 
