@@ -11,7 +11,7 @@ use crate::error::{Error, Fault, Result};
 use crate::guest::Host;
 use crate::query::Row;
 use crate::value::{Key, Params, Value};
-use lantern_contract::frame::ops;
+use lantern_contract::frame::{ops, value::append};
 
 /// Whether a row that is not there is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -345,13 +345,13 @@ impl Cache {
 
     fn write_row(&self, at: usize, columns: Columns, arena: &mut Vec<u8>) -> Result<u32> {
         let width = self.table.columns.len();
-        arena.extend_from_slice(self.key(at));
+        append(arena, self.key(at));
         let mut count = self.table.key.len() as u32;
         for column in columns.positions() {
             match self.cells[at * width + column] {
                 Cell::Null => Value::Null.write(arena),
                 Cell::Integer(value) => Value::Integer(value).write(arena),
-                Cell::Encoded(span) => arena.extend_from_slice(span.of(&self.arena)),
+                Cell::Encoded(span) => append(arena, span.of(&self.arena)),
             }
             count += 1;
         }
