@@ -1,6 +1,6 @@
 //! What a projection is given.
 
-use crate::decode::Tagged;
+use crate::decode::decode;
 use crate::error::{Error, Fault, Result};
 use lantern_contract::frame::events;
 use serde::Deserialize;
@@ -92,8 +92,7 @@ impl<'a> Event<'a> {
     /// # Errors
     /// [`Fault::BadInput`] with the event's coordinates and the line and column of its data.
     pub fn decode<T: Deserialize<'a>>(&self) -> Result<T> {
-        T::deserialize(Tagged { variant: self.inner.kind, json: self.data()? })
-            .map_err(|error| self.bad_input(error))
+        decode(self.inner.kind, self.data()?).map_err(|error| self.bad_input(error))
     }
 
     /// The event's data as JSON, whatever its type.

@@ -4,13 +4,14 @@
 //! frame, and columns in one list of cells. A flush copies. The order is that of first writing and the hash is
 //! a fixed one, so the same batch always gives the same writes.
 
+use super::hash::{equal, first_slot, hash};
 use super::statement::{Columns, Verb, read_sql, write_sql};
 use super::table::Table;
 use crate::error::{Error, Fault, Result};
 use crate::guest::Host;
 use crate::query::Row;
 use crate::value::{Key, Params, Value};
-use lantern_contract::frame::ops;
+use lantern_contract::frame::{ops, value::append};
 
 /// Whether a row that is not there is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -344,13 +345,13 @@ impl Cache {
 
     fn write_row(&self, at: usize, columns: Columns, arena: &mut Vec<u8>) -> Result<u32> {
         let width = self.table.columns.len();
-        arena.extend_from_slice(self.key(at));
+        append(arena, self.key(at));
         let mut count = self.table.key.len() as u32;
         for column in columns.positions() {
             match self.cells[at * width + column] {
                 Cell::Null => Value::Null.write(arena),
                 Cell::Integer(value) => Value::Integer(value).write(arena),
-                Cell::Encoded(span) => arena.extend_from_slice(span.of(&self.arena)),
+                Cell::Encoded(span) => append(arena, span.of(&self.arena)),
             }
             count += 1;
         }
@@ -414,11 +415,11 @@ impl Cache {
     fn slot_of(&self, hash: u32, start: usize) -> Result<usize, usize> {
         let mask = self.slots.len() - 1;
         let key = &self.arena[start..];
-        let mut slot = hash as usize & mask;
+        let mut slot = first_slot(hash, self.slots.len());
         // Half of the slots are free, so this ends.
         loop {
             let Some(entry) = (self.slots[slot] as usize).checked_sub(1) else { return Err(slot) };
-            if self.entries[entry].hash == hash && self.key(entry) == key {
+            if self.entries[entry].hash == hash && equal(self.key(entry), key) {
                 return Ok(entry);
             }
             slot = (slot + 1) & mask;
@@ -430,7 +431,7 @@ impl Cache {
         self.slots.clear();
         self.slots.resize(mask + 1, 0);
         for (at, entry) in self.entries.iter().enumerate() {
-            let mut slot = entry.hash as usize & mask;
+            let mut slot = first_slot(entry.hash, self.slots.len());
             while self.slots[slot] != 0 {
                 slot = (slot + 1) & mask;
             }
@@ -449,20 +450,4 @@ fn encode(value: Value<'_>, arena: &mut Vec<u8>) -> Cell {
             Cell::Encoded(Span { pos, len: arena.len() as u32 - pos })
         }
     }
-}
-
-/// A hash by multiplication, eight bytes at a time, as rustc's FxHash does it. It needs no protection against chosen
-/// keys: a batch is bounded in size, and its time has a deadline.
-fn hash(bytes: &[u8]) -> u32 {
-    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
-    let mut hash = bytes.len() as u64;
-    let mut mix = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        mix(u64::from_le_bytes(*word));
-    }
-    if !rest.is_empty() {
-        mix(rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)));
-    }
-    (hash >> 32) as u32
 }

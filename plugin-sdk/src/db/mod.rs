@@ -1,6 +1,7 @@
 //! What a projection writes: SQL and rows, gathered over a batch.
 
 mod cache;
+mod hash;
 mod statement;
 mod table;
 
@@ -231,19 +232,7 @@ impl Db {
     fn cache(&mut self, table: &Table) -> Result<usize> {
         let index = match self.caches.iter().position(|cache| cache.table.is(table)) {
             Some(index) => index,
-            None => {
-                if let Some(other) = self.caches.iter().find(|cache| cache.table.name == table.name) {
-                    return Err(Error::new(
-                        Fault::Other,
-                        format!(
-                            "table `{}` is declared twice, with columns {:?} and {:?}: declare each table once",
-                            table.name, other.table.columns, table.columns
-                        ),
-                    ));
-                }
-                self.caches.push(Cache::new(*table));
-                self.caches.len() - 1
-            }
+            None => self.new_cache(table)?,
         };
         if self.caches[index].touch() {
             self.touched.push(index);
@@ -251,10 +240,30 @@ impl Db {
         Ok(index)
     }
 
+    #[cold]
+    fn new_cache(&mut self, table: &Table) -> Result<usize> {
+        if let Some(other) = self.caches.iter().find(|cache| cache.table.name == table.name) {
+            return Err(Error::new(
+                Fault::Other,
+                format!(
+                    "table `{}` is declared twice, with columns {:?} and {:?}: declare each table once",
+                    table.name, other.table.columns, table.columns
+                ),
+            ));
+        }
+        self.caches.push(Cache::new(*table));
+        Ok(self.caches.len() - 1)
+    }
+
+    #[cold]
+    fn keep(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+
     /// Keeps the first error of a write that cannot answer it itself.
     fn note(&mut self, written: Result<()>) {
         if let Err(error) = written {
-            self.error.get_or_insert(error);
+            self.keep(error);
         }
     }
 }

@@ -56,8 +56,15 @@ impl Table {
     /// Where a column stands.
     pub(super) fn column(&self, name: &str) -> Result<usize> {
         // The same text is mostly the same address: a comparison of pointers finds it.
-        let position = self.columns.iter().position(|column| std::ptr::eq(*column, name));
-        position.or_else(|| self.columns.iter().position(|column| *column == name)).ok_or_else(|| {
+        match self.columns.iter().position(|column| std::ptr::eq(*column, name)) {
+            Some(position) => Ok(position),
+            None => self.column_by_text(name),
+        }
+    }
+
+    #[cold]
+    fn column_by_text(&self, name: &str) -> Result<usize> {
+        self.columns.iter().position(|column| *column == name).ok_or_else(|| {
             Error::new(
                 Fault::Other,
                 format!("table `{}` declares no column `{name}`, only {:?}", self.name, self.columns),
@@ -118,22 +125,28 @@ impl<'d> RowMut<'d> {
         self.change(column, Change::Min, Value::Integer(n.into()))
     }
 
+    #[inline]
     fn change(mut self, column: &str, change: Change, value: Value<'_>) -> Self {
-        if self.entry.is_some() {
-            let changed = self.try_change(column, change, value);
+        if let Some(entry) = self.entry {
+            let changed = self.try_change(entry, column, change, value);
             self.db.note(changed);
         }
         self
     }
 
-    fn try_change(&mut self, column: &str, change: Change, value: Value<'_>) -> Result<()> {
+    fn try_change(&mut self, entry: usize, column: &str, change: Change, value: Value<'_>) -> Result<()> {
         let cache = &mut self.db.caches[self.cache];
         let column = cache.table.column(column)?;
-        let Some(entry) = self.entry else { return Ok(()) };
         if cache.change(entry, column, change, value) {
             return Ok(());
         }
-        // What is gathered and what comes now are not one change: the first is written, the second begins anew.
+        self.change_anew(entry, column, change, value)
+    }
+
+    /// What is gathered and what comes now are not one change: the first is written, the second begins anew.
+    #[cold]
+    fn change_anew(&mut self, entry: usize, column: usize, change: Change, value: Value<'_>) -> Result<()> {
+        let cache = &mut self.db.caches[self.cache];
         let key = cache.key(entry).to_vec();
         let parts = cache.table.key.len() as u32;
         self.reenter(|arena| {

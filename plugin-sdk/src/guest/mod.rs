@@ -10,7 +10,6 @@ mod imported;
 #[cfg(target_arch = "wasm32")]
 pub use imported::failure;
 
-use crate::decode::Tagged;
 use crate::error::{Error, Fault, Result};
 use crate::{Db, Event, Projection};
 use lantern_contract::frame::events::Events;
@@ -98,7 +97,7 @@ impl Runner {
 /// # Errors
 /// When the data is not the variant's, with line and column.
 pub fn decode<'a, T: Deserialize<'a>>(kind: &'a str, data: &'a [u8]) -> Result<T> {
-    Ok(T::deserialize(Tagged { variant: kind, json: data })?)
+    Ok(crate::decode::decode(kind, data)?)
 }
 
 /// What `describe` answers.

@@ -56,7 +56,30 @@ fn sized(tag: u8, bytes: &[u8], arena: &mut Vec<u8>) {
     head[1..].copy_from_slice(&(bytes.len() as u32).to_le_bytes());
     arena.reserve(head.len() + bytes.len());
     arena.extend_from_slice(&head);
-    arena.extend_from_slice(bytes);
+    append(arena, bytes);
+}
+
+/// Appends bytes, as [`Vec::extend_from_slice`] does; faster when they are few.
+///
+/// In WebAssembly a copy of as many bytes as only the program's run tells is a call of the engine, which takes longer than
+/// the bytes of a key or of a short text. Two copies of known lengths, which may overlap, need none.
+#[inline]
+pub fn append(arena: &mut Vec<u8>, bytes: &[u8]) {
+    match bytes.len() {
+        4..8 => append_ends::<4>(arena, bytes),
+        8..16 => append_ends::<8>(arena, bytes),
+        16..=32 => append_ends::<16>(arena, bytes),
+        _ => arena.extend_from_slice(bytes),
+    }
+}
+
+/// Appends at least `N` and at most twice as many bytes: the first `N`, and behind them or over them the last.
+fn append_ends<const N: usize>(arena: &mut Vec<u8>, bytes: &[u8]) {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
+        arena.extend_from_slice(first);
+        arena.truncate(arena.len() + bytes.len() - 2 * N);
+        arena.extend_from_slice(last);
+    }
 }
 
 /// The values of one row or one write, read one after the other.
@@ -133,5 +156,22 @@ impl<'a> Iterator for Values<'a> {
         // Behind a mangled value nothing can be found.
         self.left = if value.is_ok() { self.left - 1 } else { 0 };
         Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Every length is copied in its own way; a byte too many or too few would shift all that follows.
+    #[test]
+    fn bytes_of_any_length_are_appended_whole() {
+        for len in 0..100 {
+            let bytes: Vec<u8> = (1..=len).collect();
+            let mut arena = b"before".to_vec();
+            append(&mut arena, &bytes);
+            append(&mut arena, b"behind");
+            assert_eq!(arena, [b"before", &bytes[..], b"behind"].concat(), "{len} bytes");
+        }
     }
 }
