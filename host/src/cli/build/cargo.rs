@@ -12,13 +12,17 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// For speed in the engine, and for backtraces with the names of functions; whatever the crate's own
 /// profile says, which is made for other targets.
-const PROFILE: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "profile.release.opt-level=3",
     "profile.release.lto=true",
     "profile.release.codegen-units=1",
     "profile.release.panic=\"abort\"",
     "profile.release.debug=false",
     "profile.release.strip=\"debuginfo\"",
+    // Every function looks at the clock of deadlines when it is entered, so calls cost more than natively, for
+    // which the compiler's own threshold (225) is made. Measured with orders.wasm: 12 % of its time for 13 % of
+    // its size.
+    "target.wasm32-unknown-unknown.rustflags=[\"-Cllvm-args=-inline-threshold=600\"]",
 ];
 
 /// What `cargo metadata` says of a workspace.
@@ -93,7 +97,7 @@ impl Crate {
         let mut cargo = cargo(dir);
         cargo.args(["build", "--release", "--lib", "--target", TARGET, "--package", &package.id]);
         cargo.arg("--message-format=json-render-diagnostics");
-        for setting in PROFILE {
+        for setting in SETTINGS {
             cargo.args(["--config", setting]);
         }
         // Flags of the host's build, such as target-cpu, are not for the plugin's.
