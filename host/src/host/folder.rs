@@ -190,8 +190,10 @@ impl Folder {
     fn note(&mut self, event: &notify::Event) {
         for path in &event.paths {
             if *path == self.path {
-                // The folder itself was moved or removed.
-                self.is_lost.store(true, Ordering::Relaxed);
+                // The folder itself was moved or removed. That it was read is no news: listing reads it.
+                if !matches!(event.kind, EventKind::Access(_)) {
+                    self.is_lost.store(true, Ordering::Relaxed);
+                }
                 continue;
             }
             if path.parent() != Some(&self.path) || !is_plugin(path) {
