@@ -163,6 +163,7 @@ impl Deployments {
             return Ok(outcome(Done::Started, 1));
         };
         let is_over = state.worker.as_ref().is_none_or(|worker| worker.status.borrow().is_over());
+        // Also of one that does not run.
         let known = self.inner.catalog.plugin(&slot.name)?;
         let is_same = known.is_some_and(|known| known.digest == plugin.digest.to_string());
         if let Some(building) = &state.rebuild
@@ -175,10 +176,12 @@ impl Deployments {
         }
         let fits = projection::blueprint(plugin).fits(&state.generations.path(live))?;
         if fits && !preview {
-            if is_same && !is_over {
-                return Ok(outcome(Done::Unchanged, live));
-            }
+            // Whoever deploys what is live does not want what is built beside it.
+            let is_given_up = state.rebuild.is_some();
             self.discard_rebuild(slot, state).await?;
+            if is_same && !is_over {
+                return Ok(outcome(if is_given_up { Done::Discarded } else { Done::Unchanged }, live));
+            }
             let pause = self.swap(slot, state, plugin, live).await?;
             let result = if is_same { Done::Started } else { Done::Swapped };
             return Ok(Outcome { pause_us: pause.map(micros), ..outcome(result, live) });

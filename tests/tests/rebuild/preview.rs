@@ -62,6 +62,42 @@ fn a_preview_tells_rows_added_removed_and_changed_and_changes_nothing_until_it_i
     })
 }
 
+// Whoever deploys the old version again, while the new one is built, wants the old one.
+#[test]
+fn deploying_what_is_live_gives_up_what_is_built_beside_it() -> Result<()> {
+    each_log(|log| {
+        let topic = unique_topic("given-up");
+        let site = Site::new(log)?;
+        let (old, new) = (tally(&topic, &[])?, tally(&topic, &["state:2"])?);
+        let mut host = site.start()?;
+        host.await_broker()?;
+        client::create_topic(site.address(), &topic, 2)?;
+        produce(&site, &topic)?;
+        let api = host.await_http()?;
+        api.deploy(&old)?.done("started")?;
+        await_applied(&mut host, &site, &topic)?;
+        let is_old = |now: &Value| {
+            let is_live = now["digest"] == old.digest() && now["generation"] == 1;
+            is_live && now["rebuild"].is_null() && now["previous"].is_null()
+        };
+        for give_up in ["deploy", "discard"] {
+            api.preview(&new)?.done("previewing")?;
+            let answer = if give_up == "deploy" { api.deploy(&old)? } else { api.act("tally", give_up)? };
+            answer.done("discarded")?;
+            let now = api.plugin("tally")?.ok()?;
+            ensure!(is_old(&now), "after {give_up}: {now:#}");
+            let files = Files::of(&site, "tally")?;
+            ensure!(files.all == [1].into(), "after {give_up}: {files:?}");
+        }
+        // Nor does it come back.
+        host.kill()?;
+        let mut host = site.start()?;
+        host.await_plugin("tally", "is the old one", is_old)?;
+        produce(&site, &topic)?;
+        await_applied(&mut host, &site, &topic)
+    })
+}
+
 fn tally(topic: &str, words: &[&str]) -> Result<Plugin> {
     plugin("tally", "tally", &[&[topic], words].concat())
 }

@@ -118,7 +118,9 @@ fn readers_see_one_whole_generation_throughout_a_rebuild_and_its_promotion() -> 
             let producer = scope.spawn(|| produce_until(&site, &topic, events, &promoted));
 
             api.deploy(&next)?.done("rebuilding")?;
-            let now = host.await_plugin("tally", "is promoted", |now| now["digest"] == next.digest());
+            let now = host.await_plugin("tally", "is promoted", |now| {
+                now["digest"] == next.digest() && now["rebuild"].is_null()
+            });
             promoted.store(true, Ordering::Relaxed);
             now?;
             join(producer)?;
