@@ -9,9 +9,10 @@ use lantern_tests::guest::{Plugin, assembled, plugin, unique_topic};
 use lantern_tests::http::ask;
 use lantern_tests::log::{Log, each_log, on};
 use lantern_tests::site::Site;
+use lantern_tests::whole::await_whole;
 use serde_json::{Value, json};
 
-use crate::{await_applied, await_history, await_ledger, check, entries};
+use crate::{await_applied, await_history, check, entries};
 
 /// Puts a plugin where a command finds it, and nothing watches; answers the path.
 fn file(site: &Site, name: &str, plugin: &Plugin) -> Result<String> {
@@ -38,7 +39,7 @@ fn a_plugin_is_deployed_looked_at_promoted_and_rolled_back_by_commands() -> Resu
         client::create_topic(site.address(), &topic, 2)?;
         client::produce(site.address(), &topic, entries(0..60))?;
         check(&site, ["deploy", &ledger], 0, &["ledger", "started"])?;
-        await_ledger(&mut host, &site, "ledger", &topic)?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
         check(&site, ["deploy", &ledger], 0, &["nothing to do"])?;
         check(&site, ["rollback", "ledger"], 1, &["nothing to go back to"])?;
         check(&site, ["deploy", &text], 1, &["not a plugin"])?;
@@ -55,7 +56,7 @@ fn a_plugin_is_deployed_looked_at_promoted_and_rolled_back_by_commands() -> Resu
             "lantern discard ledger",
         ];
         check(&site, ["deploy", &tally, "--preview"], 0, &words)?;
-        await_ledger(&mut host, &site, "ledger", &topic)?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
         check(&site, ["discard", "ledger"], 0, &["given up"])?;
         check(&site, ["promote", "ledger"], 1, &["nothing is built"])?;
         check(&site, ["deploy", &tally, "--preview", "--json"], 0, &["\"tables_added\":"])?;
@@ -65,7 +66,7 @@ fn a_plugin_is_deployed_looked_at_promoted_and_rolled_back_by_commands() -> Resu
         await_applied(&mut host, &site, "ledger", &topic)?;
         ensure!(site.read_model("ledger")?.number("SELECT sum(events) FROM partitions")? == 80);
         check(&site, ["rollback", "ledger"], 0, &["rolled back", "generation 1 is live"])?;
-        await_ledger(&mut host, &site, "ledger", &topic)?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
         check(&site, ["deploy", &tally], 0, &["promoted"])?;
         await_applied(&mut host, &site, "ledger", &topic)?;
         ensure!(site.read_model("ledger")?.number("SELECT sum(events) FROM partitions")? == 80);
@@ -122,7 +123,7 @@ fn a_plugin_that_is_put_back_or_halts_is_a_failed_deployment() -> Result<()> {
             let produced = producing.join().map_err(|_| anyhow::anyhow!("the producer panicked"));
             produced?.and(refused)
         })?;
-        await_ledger(&mut host, &site, "ledger", &topic)?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
         await_history(&mut host, &site, "ledger", &["started", "swapped", "rejected"])?;
         let status = site.projection("ledger")?.context("it runs")?;
         ensure!(
@@ -152,7 +153,7 @@ fn a_plugin_is_deployed_queried_and_removed_by_http() -> Result<()> {
         ensure!(status == 422 && problem["type"] == "urn:lantern:rejected", "{problem}");
         let (status, outcome) = ask("PUT", "/v1/plugins/ledger", &ledger)?;
         ensure!(status == 200 && outcome["result"] == "started", "{outcome}");
-        await_ledger(&mut host, &site, "ledger", &topic)?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
 
         let query = |sql: &str| {
             ask("POST", "/v1/read-models/ledger/query", json!({ "sql": sql }).to_string().as_bytes())

@@ -8,9 +8,10 @@ use lantern_tests::client;
 use lantern_tests::guest::{assembled, plugin, unique_topic};
 use lantern_tests::log::{Log, each_log, on};
 use lantern_tests::site::Site;
+use lantern_tests::whole::await_whole;
 use serde_json::json;
 
-use crate::{await_applied, await_history, await_ledger, entries, history};
+use crate::{await_applied, await_history, entries, history};
 
 // Saving a file is the whole deployment: each way in which programs save must do, and nothing else may be needed.
 #[test]
@@ -28,14 +29,14 @@ fn a_file_that_is_saved_replaced_and_removed_is_started_swapped_rebuilt_and_stop
         // Written in place, as `cp` does.
         fs::write(&path, plugin("ledger", "ledger", &[&topic])?.wasm)?;
         await_history(&mut host, &site, "ledger", &["started"])?;
-        await_ledger(&mut host, &site, "ledger", &topic)?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
         // Written beside and renamed over, as editors and compilers do. The same tables: it is swapped in.
         let beside = site.plugins_dir().join(".ledger.wasm.new");
         fs::write(&beside, plugin("ledger", "ledger", &[&topic, "faulty"])?.wasm)?;
         fs::rename(&beside, &path)?;
         await_history(&mut host, &site, "ledger", &["started", "swapped"])?;
         client::produce(site.address(), &topic, entries(50..100))?;
-        await_ledger(&mut host, &site, "ledger", &topic)?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
         // Other tables: the read model is built anew beside the live one.
         fs::write(&path, plugin("tally", "ledger", &[&topic])?.wasm)?;
         let done = ["started", "swapped", "rebuilding", "promoted"];
@@ -79,11 +80,11 @@ fn a_half_written_file_is_neither_loaded_nor_rejected() -> Result<()> {
                 site.plugins_dir().join(format!("{name}.wasm")),
                 plugin("ledger", &name, &[&topic])?.wasm,
             )?;
-            await_ledger(&mut host, &site, &name, &topic)?;
+            await_whole(&mut host, &site, &name, &topic)?;
             ensure!(history(&site, "slow")?.is_empty(), "{:?}", history(&site, "slow")?);
         }
         drop(file);
-        await_ledger(&mut host, &site, "slow", &topic)?;
+        await_whole(&mut host, &site, "slow", &topic)?;
         ensure!(history(&site, "slow")? == ["started"]);
         ensure!(!site.said().contains("rejected"), "{}", site.said());
         Ok(())

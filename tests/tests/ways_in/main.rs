@@ -9,8 +9,8 @@ use std::process::Output;
 
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client::{self, NewRecord};
-use lantern_tests::fold::check_ledger;
 use lantern_tests::site::{Host, Site, transcript};
+use lantern_tests::whole::ends;
 use serde_json::Value;
 
 /// Events by number, in two partitions, of three keys in each.
@@ -23,21 +23,9 @@ fn entries(numbers: std::ops::Range<u32>) -> impl Iterator<Item = NewRecord> {
     })
 }
 
-/// Waits until a projection has applied a whole topic.
+/// Waits until a projection that is no ledger has applied a whole topic.
 fn await_applied(host: &mut Host<'_>, site: &Site, name: &str, topic: &str) -> Result<()> {
-    let records = client::read_committed(site.address(), topic)?;
-    let ends: Vec<(i32, i64)> = records
-        .iter()
-        .filter_map(|(partition, records)| Some((*partition, records.last()?.offset + 1)))
-        .collect();
-    host.await_checkpoint(name, topic, &ends)
-}
-
-/// Waits until a ledger has applied a whole topic, and checks it.
-fn await_ledger(host: &mut Host<'_>, site: &Site, name: &str, topic: &str) -> Result<()> {
-    await_applied(host, site, name, topic)?;
-    check_ledger(&site.read_model(name)?, topic, &client::read_committed(site.address(), topic)?)?;
-    Ok(())
+    host.await_checkpoint(name, topic, &ends(&client::read_committed(site.address(), topic)?))
 }
 
 /// What was done to a plugin, oldest first; nothing while nobody answers.
