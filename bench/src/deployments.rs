@@ -71,13 +71,14 @@ struct Pauses {
 pub fn run(
     site: &Site,
     log: &Log,
+    keys: Keys,
     events: u64,
     runs: usize,
     parameters: &Parameters,
     json: bool,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let topic = log.fill(Keys::Window, events)?;
+    let topic = log.fill(keys, events)?;
     let mut rates = Vec::new();
     for run in 1..=runs {
         let now = runtime.block_on(measure_rates(site, log, &topic, events))?;

@@ -51,7 +51,7 @@ struct Bench {
     /// Use this broker instead of an embedded one in a process of its own.
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
-    /// Which orders the events are of; both when it is left out.
+    /// Which orders the events are of; both when it is left out (`--deployments`: a sliding window).
     #[arg(long)]
     keys: Option<Keys>,
     /// Runs of each, taking turns; medians are printed.
@@ -112,7 +112,8 @@ impl Bench {
         contender::warm_up(&site.folder_of(contender::Contender::Lantern), &site.plugin)?;
         let log = Log::open(self.kafka.as_deref(), folder)?;
         if self.deployments {
-            return deployments::run(&site, &log, self.events, self.runs, &self.swaps, self.json);
+            let keys = self.keys.unwrap_or(Keys::Window);
+            return deployments::run(&site, &log, keys, self.events, self.runs, &self.swaps, self.json);
         }
         let mut replays = Vec::new();
         for keys in self.keys.map_or(vec![Keys::Window, Keys::Uniform], |keys| vec![keys]) {

@@ -10,7 +10,7 @@ use crate::wasm::{self, CallError, Engine, Instance, Limits, Trap};
 use lantern_contract::frame;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::TryRecvError;
+use std::sync::mpsc::{self, TryRecvError};
 use std::time::Duration;
 
 /// Memory of finished batches that is kept for the next ones.
@@ -152,6 +152,14 @@ impl Applier {
     /// Whether everything that was submitted is committed.
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
+    }
+
+    /// Ends it and gives the read model back, everything that was submitted being committed. `None` when the writer's
+    /// thread is gone, or something failed before.
+    pub fn into_writer(self) -> Option<read_model::Writer> {
+        let (reply, lent) = mpsc::channel();
+        self.send(Job::Lend(reply)).ok()?;
+        lent.recv().ok().flatten()
     }
 
     fn instance(&mut self) -> Result<&mut Instance<Session>, Error> {

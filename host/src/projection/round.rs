@@ -8,7 +8,7 @@ use super::status::State;
 use super::worker::Projection;
 use crate::event;
 use crate::log::{self, Assignment, Client, Consumer, Position};
-use crate::read_model::Checkpoints;
+use crate::read_model::{Checkpoints, Writer};
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
@@ -84,6 +84,11 @@ impl Round {
                 consumer.commit_advisory(&self.positions());
             }
         }
+    }
+
+    /// Ends it and gives the read model back, if it was left in order.
+    pub fn into_writer(self) -> Option<Writer> {
+        self.applier.into_writer()
     }
 
     /// Collects a batch: what is there; while catching up, also what comes within a moment. Answers the

@@ -5,8 +5,9 @@ use super::round::Round;
 use super::status::{PutBack, State, Status};
 use super::worker::{Projection, Request, Switch};
 use crate::log::{self, Assignment, Client, Consumer, Position};
-use crate::read_model::{self, Checkpoints, Durability};
+use crate::read_model::{self, Blueprint, Checkpoints, Durability};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -85,6 +86,8 @@ pub(super) struct Run {
     put_backs: u32,
     /// The way to the log that the last round left in order.
     source: Option<(Client, Consumer)>,
+    /// The read model that it left in order, and its file.
+    sink: Option<(read_model::Writer, PathBuf)>,
     /// With `once`: the log's ends when it was first seen.
     pub target: Option<Ends>,
 }
@@ -107,6 +110,7 @@ impl Run {
             trial_end: TRIAL_EVENTS,
             put_backs: 0,
             source: None,
+            sink: None,
             target: None,
         }
     }
@@ -270,11 +274,7 @@ impl Run {
 
     fn try_round(&mut self) -> Result<(), Left> {
         let plugin = Arc::clone(&self.projection.plugin);
-        let writer = read_model::Writer::open(
-            &self.projection.read_model,
-            &super::blueprint(&plugin),
-            Durability::Normal,
-        )?;
+        let writer = self.open_sink(&super::blueprint(&plugin))?;
         let (start, client, mut consumer) = self.open_source(&writer)?;
         self.show_checkpoint(&start);
         if self.projection.once && self.target.is_none() {
@@ -290,8 +290,23 @@ impl Run {
         let ended = round.run(self, &client, &mut consumer);
         if matches!(ended, Err(Left::Asked)) {
             self.source = Some((client, consumer));
+            let file = self.projection.read_model.clone();
+            self.sink = round.into_writer().map(|writer| (writer, file));
         }
         ended
+    }
+
+    /// The read model's writer. One that was left in order goes on: SQLite would otherwise write its log back when it
+    /// is closed, and that would be most of the pause of a swap.
+    fn open_sink(&mut self, blueprint: &Blueprint) -> Result<read_model::Writer, Left> {
+        let file = &self.projection.read_model;
+        if let Some((mut writer, _)) = self.sink.take_if(|(_, kept)| kept == file) {
+            writer.adopt(blueprint)?;
+            return Ok(writer);
+        }
+        // Another file's is closed before this one is opened.
+        self.sink = None;
+        Ok(read_model::Writer::open(file, blueprint, Durability::Normal)?)
     }
 
     /// The positions to start at, and a consumer there. One that was left in order goes on when it is where
