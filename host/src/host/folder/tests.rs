@@ -199,3 +199,18 @@ async fn without_events_a_file_is_taken_when_it_no_longer_changes() {
     assert!(writer.is_finished(), "the file was taken while it was written");
     assert_eq!(fs::metadata(path.join("a.wasm")).unwrap().len(), writer.await.unwrap());
 }
+
+// Listing opens the folder, which the system tells: were that news, every listing would have the next one follow at
+// once, for ever.
+#[tokio::test]
+async fn that_the_folder_was_listed_is_no_news_and_that_it_was_moved_is() {
+    let (_dir, mut folder, path) = watched();
+    let mut check = |kind, is_news| {
+        folder.note(&notify::Event::new(kind).add_path(path.clone()));
+        assert_eq!(folder.is_lost.swap(false, Ordering::Relaxed), is_news, "{kind:?}");
+    };
+    check(EventKind::Access(AccessKind::Open(AccessMode::Any)), false);
+    check(EventKind::Access(AccessKind::Close(AccessMode::Read)), false);
+    check(EventKind::Remove(notify::event::RemoveKind::Folder), true);
+    check(EventKind::Modify(ModifyKind::Name(RenameMode::From)), true);
+}
