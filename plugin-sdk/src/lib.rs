@@ -7,9 +7,9 @@
 //! use serde::Deserialize;
 //!
 //! #[derive(Deserialize)]
-//! enum Account<'a> {
-//!     Deposited { account: &'a str, cents: i64 },
-//!     Withdrawn { account: &'a str, cents: i64 },
+//! enum Account {
+//!     Deposited { account: String, cents: i64 },
+//!     Withdrawn { account: String, cents: i64 },
 //! }
 //!
 //! static BALANCES: Table = Table::new("balances", &["account"], &["cents"]);

@@ -115,26 +115,26 @@ fn placed(transaction: &Transaction<'_>, order: &OrderPlaced<'_>) -> Result<()> 
              ON CONFLICT (day) DO UPDATE SET placed = placed + 1,
                  ordered_cents = ordered_cents + excluded.ordered_cents",
         )?
-        .execute(params![day(order.placed_at)?, order.total_cents])?;
+        .execute(params![day(&order.placed_at)?, order.total_cents])?;
     Ok(())
 }
 
 fn paid(transaction: &Transaction<'_>, paid: &OrderPaid<'_>) -> Result<()> {
     transaction
         .prepare_cached("UPDATE orders SET status = 'paid', paid_at = ?2, method = ?3 WHERE order_id = ?1")?
-        .execute((paid.order_id, paid.paid_at, paid.method))?;
+        .execute((&*paid.order_id, &*paid.paid_at, &*paid.method))?;
     transaction
         .prepare_cached(
             "INSERT INTO customers (customer_id, spent_cents) VALUES (?1, ?2)
              ON CONFLICT (customer_id) DO UPDATE SET spent_cents = spent_cents + excluded.spent_cents",
         )?
-        .execute((paid.customer_id, paid.amount_cents))?;
+        .execute((&*paid.customer_id, paid.amount_cents))?;
     transaction
         .prepare_cached(
             "INSERT INTO daily_sales (day, paid_cents) VALUES (?1, ?2)
              ON CONFLICT (day) DO UPDATE SET paid_cents = paid_cents + excluded.paid_cents",
         )?
-        .execute((day(paid.paid_at)?, paid.amount_cents))?;
+        .execute((day(&paid.paid_at)?, paid.amount_cents))?;
     Ok(())
 }
 
@@ -143,13 +143,13 @@ fn shipped(transaction: &Transaction<'_>, shipped: &OrderShipped<'_>) -> Result<
         .prepare_cached(
             "UPDATE orders SET status = 'shipped', shipped_at = ?2, carrier = ?3 WHERE order_id = ?1",
         )?
-        .execute((shipped.order_id, shipped.shipped_at, shipped.carrier))?;
+        .execute((&*shipped.order_id, &*shipped.shipped_at, &*shipped.carrier))?;
     transaction
         .prepare_cached(
             "INSERT INTO daily_sales (day, shipped) VALUES (?1, 1)
              ON CONFLICT (day) DO UPDATE SET shipped = shipped + 1",
         )?
-        .execute([day(shipped.shipped_at)?])?;
+        .execute([day(&shipped.shipped_at)?])?;
     Ok(())
 }
 
@@ -158,20 +158,20 @@ fn cancelled(transaction: &Transaction<'_>, cancelled: &OrderCancelled<'_>) -> R
         .prepare_cached(
             "UPDATE orders SET status = 'cancelled', cancelled_at = ?2, reason = ?3 WHERE order_id = ?1",
         )?
-        .execute((cancelled.order_id, cancelled.cancelled_at, cancelled.reason.as_ref()))?;
+        .execute((&*cancelled.order_id, &*cancelled.cancelled_at, &*cancelled.reason))?;
     transaction
         .prepare_cached(
             "INSERT INTO customers (customer_id, cancelled, spent_cents) VALUES (?1, 1, -?2)
              ON CONFLICT (customer_id) DO UPDATE SET cancelled = cancelled + 1,
                  spent_cents = spent_cents + excluded.spent_cents",
         )?
-        .execute((cancelled.customer_id, cancelled.amount_cents))?;
+        .execute((&*cancelled.customer_id, cancelled.amount_cents))?;
     transaction
         .prepare_cached(
             "INSERT INTO daily_sales (day, cancelled) VALUES (?1, 1)
              ON CONFLICT (day) DO UPDATE SET cancelled = cancelled + 1",
         )?
-        .execute([day(cancelled.cancelled_at)?])?;
+        .execute([day(&cancelled.cancelled_at)?])?;
     Ok(())
 }
 

@@ -23,9 +23,11 @@ pub enum Commit<'a> {
 #[derive(Debug, Deserialize)]
 pub struct CommitData<'a> {
     /// The repository.
-    pub repo: &'a str,
+    #[serde(borrow)]
+    pub repo: Cow<'a, str>,
     /// A pseudonym of the author.
-    pub author: &'a str,
+    #[serde(borrow)]
+    pub author: Cow<'a, str>,
     /// When it was committed, in Unix milliseconds. Not monotonic.
     pub time_ms: i64,
     /// What it changed.

@@ -119,7 +119,7 @@ impl Projection for Commits {
         for file in &commit.files {
             let FileChange { path, .. } = file;
             let row = db
-                .upsert(&FILES, (commit.repo, path))
+                .upsert(&FILES, (&*commit.repo, path))
                 .add("commits", 1)
                 .max("last_change_ms", commit.time_ms);
             match (file.added, file.deleted) {
@@ -132,14 +132,14 @@ impl Projection for Commits {
                     row.add("binary_changes", 1);
                 }
             }
-            db.upsert(&FILE_AUTHORS, (commit.repo, path, commit.author)).add("commits", 1);
+            db.upsert(&FILE_AUTHORS, (&*commit.repo, path, &*commit.author)).add("commits", 1);
         }
-        db.upsert(&AUTHOR_MONTHS, (commit.author, &month))
+        db.upsert(&AUTHOR_MONTHS, (&*commit.author, &month))
             .add(kind, 1)
             .add("files", commit.files.len() as u32)
             .add("added", added)
             .add("deleted", deleted);
-        db.upsert(&REPO_MONTHS, (commit.repo, &month)).add(kind, 1);
+        db.upsert(&REPO_MONTHS, (&*commit.repo, &month)).add(kind, 1);
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 //! An order's events are in one partition and in this order: it is placed; then paid or cancelled; if paid, then
 //! shipped or cancelled. Every event carries what its readers need, so that none has to look anything up. Times are
 //! RFC 3339 in UTC (`2026-03-01T12:00:00Z`), amounts are in cents.
+//!
+//! Texts are borrowed from the payload where they stand there as they are; one with an escape in it is copied.
 
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -31,9 +33,11 @@ pub enum Shop<'a> {
 #[derive(Debug, Deserialize)]
 pub struct OrderPlaced<'a> {
     /// The order, which is also the record's key.
-    pub order_id: &'a str,
+    #[serde(borrow)]
+    pub order_id: Cow<'a, str>,
     /// Who ordered.
-    pub customer_id: &'a str,
+    #[serde(borrow)]
+    pub customer_id: Cow<'a, str>,
     /// The customer's name, where it is known.
     #[serde(borrow, default)]
     pub customer_name: Option<Cow<'a, str>>,
@@ -42,14 +46,16 @@ pub struct OrderPlaced<'a> {
     /// What the items cost together.
     pub total_cents: u32,
     /// When.
-    pub placed_at: &'a str,
+    #[serde(borrow)]
+    pub placed_at: Cow<'a, str>,
 }
 
 /// Some pieces of one product.
 #[derive(Debug, Deserialize)]
 pub struct Item<'a> {
     /// The product.
-    pub sku: &'a str,
+    #[serde(borrow)]
+    pub sku: Cow<'a, str>,
     /// How many pieces.
     pub quantity: u32,
     /// What one piece costs.
@@ -60,26 +66,33 @@ pub struct Item<'a> {
 #[derive(Debug, Deserialize)]
 pub struct OrderPaid<'a> {
     /// The order.
-    pub order_id: &'a str,
+    #[serde(borrow)]
+    pub order_id: Cow<'a, str>,
     /// Who had ordered.
-    pub customer_id: &'a str,
+    #[serde(borrow)]
+    pub customer_id: Cow<'a, str>,
     /// What was paid: the order's total.
     pub amount_cents: u32,
     /// How it was paid.
-    pub method: &'a str,
+    #[serde(borrow)]
+    pub method: Cow<'a, str>,
     /// When.
-    pub paid_at: &'a str,
+    #[serde(borrow)]
+    pub paid_at: Cow<'a, str>,
 }
 
 /// `{"order_id":"o-17","carrier":"DHL","shipped_at":"2026-03-02T08:00:00Z"}`
 #[derive(Debug, Deserialize)]
 pub struct OrderShipped<'a> {
     /// The order.
-    pub order_id: &'a str,
+    #[serde(borrow)]
+    pub order_id: Cow<'a, str>,
     /// Who carries it.
-    pub carrier: &'a str,
+    #[serde(borrow)]
+    pub carrier: Cow<'a, str>,
     /// When.
-    pub shipped_at: &'a str,
+    #[serde(borrow)]
+    pub shipped_at: Cow<'a, str>,
 }
 
 /// `{"order_id":"o-17","customer_id":"c-4","reason":"changed mind","amount_cents":900,
@@ -87,14 +100,17 @@ pub struct OrderShipped<'a> {
 #[derive(Debug, Deserialize)]
 pub struct OrderCancelled<'a> {
     /// The order.
-    pub order_id: &'a str,
+    #[serde(borrow)]
+    pub order_id: Cow<'a, str>,
     /// Who had ordered.
-    pub customer_id: &'a str,
+    #[serde(borrow)]
+    pub customer_id: Cow<'a, str>,
     /// Why.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
     /// What is paid back: the order's total if it had been paid, 0 if not.
     pub amount_cents: u32,
     /// When.
-    pub cancelled_at: &'a str,
+    #[serde(borrow)]
+    pub cancelled_at: Cow<'a, str>,
 }

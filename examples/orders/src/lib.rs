@@ -119,14 +119,14 @@ impl Projection for Orders {
     fn apply(&mut self, event: &Event<'_>, db: &mut Db) -> Result<()> {
         match event.decode()? {
             Shop::OrderPlaced(order) => {
-                let (customer, total) = (order.customer_id, order.total_cents);
+                let (customer, total) = (&*order.customer_id, order.total_cents);
                 let pieces: i64 = order.items.iter().map(|item| i64::from(item.quantity)).sum();
-                db.upsert(&ORDERS, order.order_id)
+                db.upsert(&ORDERS, &*order.order_id)
                     .set("customer_id", customer)
                     .set("status", "placed")
                     .set("items", pieces)
                     .set("total_cents", total)
-                    .set("placed_at", order.placed_at);
+                    .set("placed_at", &*order.placed_at);
                 let row = db.upsert(&CUSTOMERS, customer).add("orders", 1).add("ordered_cents", total);
                 if let Some(name) = order.customer_name {
                     row.set("name", name);
@@ -136,38 +136,38 @@ impl Projection for Orders {
                     let revenue = quantity
                         .checked_mul(i64::from(price_cents))
                         .ok_or_else(|| event.bad_input(format_args!("{quantity} of {sku} cost too much")))?;
-                    db.upsert(&PRODUCTS, sku)
+                    db.upsert(&PRODUCTS, &*sku)
                         .add("orders", 1)
                         .add("sold", quantity)
                         .add("revenue_cents", revenue);
                 }
-                let day = day(event, order.placed_at)?;
+                let day = day(event, &order.placed_at)?;
                 db.upsert(&DAILY_SALES, day).add("placed", 1).add("ordered_cents", total);
             }
             Shop::OrderPaid(paid) => {
-                db.update(&ORDERS, paid.order_id)
+                db.update(&ORDERS, &*paid.order_id)
                     .set("status", "paid")
-                    .set("paid_at", paid.paid_at)
-                    .set("method", paid.method);
-                db.upsert(&CUSTOMERS, paid.customer_id).add("spent_cents", paid.amount_cents);
-                db.upsert(&DAILY_SALES, day(event, paid.paid_at)?).add("paid_cents", paid.amount_cents);
+                    .set("paid_at", &*paid.paid_at)
+                    .set("method", &*paid.method);
+                db.upsert(&CUSTOMERS, &*paid.customer_id).add("spent_cents", paid.amount_cents);
+                db.upsert(&DAILY_SALES, day(event, &paid.paid_at)?).add("paid_cents", paid.amount_cents);
             }
             Shop::OrderShipped(shipped) => {
-                db.update(&ORDERS, shipped.order_id)
+                db.update(&ORDERS, &*shipped.order_id)
                     .set("status", "shipped")
-                    .set("shipped_at", shipped.shipped_at)
-                    .set("carrier", shipped.carrier);
-                db.upsert(&DAILY_SALES, day(event, shipped.shipped_at)?).add("shipped", 1);
+                    .set("shipped_at", &*shipped.shipped_at)
+                    .set("carrier", &*shipped.carrier);
+                db.upsert(&DAILY_SALES, day(event, &shipped.shipped_at)?).add("shipped", 1);
             }
             Shop::OrderCancelled(cancelled) => {
-                db.update(&ORDERS, cancelled.order_id)
+                db.update(&ORDERS, &*cancelled.order_id)
                     .set("status", "cancelled")
-                    .set("cancelled_at", cancelled.cancelled_at)
+                    .set("cancelled_at", &*cancelled.cancelled_at)
                     .set("reason", cancelled.reason);
-                db.upsert(&CUSTOMERS, cancelled.customer_id)
+                db.upsert(&CUSTOMERS, &*cancelled.customer_id)
                     .add("cancelled", 1)
                     .add("spent_cents", -i64::from(cancelled.amount_cents));
-                db.upsert(&DAILY_SALES, day(event, cancelled.cancelled_at)?).add("cancelled", 1);
+                db.upsert(&DAILY_SALES, day(event, &cancelled.cancelled_at)?).add("cancelled", 1);
             }
         }
         Ok(())

@@ -28,7 +28,17 @@ fn the_documented_events_decode() {
     }
 }
 
-/// A name may hold anything; only identifiers are plain text.
+/// JSON may escape any character, and some programs do: such an event is the same event.
+#[test]
+fn every_text_may_be_escaped() {
+    let data = r#"{"order_id":"o-\u0031","customer_id":"c\/4","items":[{"sku":"t\u0065a","quantity":1,"price_cents":1}],
+        "total_cents":1,"placed_at":"2026\u002d03-01"}"#;
+    let Shop::OrderPlaced(event) = decode("OrderPlaced", data.as_bytes()).unwrap() else { panic!() };
+    let read = (&*event.order_id, &*event.customer_id, &*event.items[0].sku, &*event.placed_at);
+    assert_eq!(read, ("o-1", "c/4", "tea", "2026-03-01"));
+}
+
+/// A name may hold anything, or be missing.
 #[test]
 fn names_may_be_escaped_or_missing() {
     let check = |name: &str, expected: Option<&str>| {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client;
@@ -13,6 +14,9 @@ use lantern_tests::whole::await_whole;
 use serde_json::{Value, json};
 
 use crate::{await_applied, await_history, check, entries};
+
+/// How often an event comes while a plugin is on trial.
+const EVENT_EVERY: Duration = Duration::from_millis(2);
 
 /// Puts a plugin where a command finds it, and nothing watches; answers the path.
 fn file(site: &Site, name: &str, plugin: &Plugin) -> Result<String> {
@@ -112,12 +116,12 @@ fn a_plugin_that_is_put_back_or_halts_is_a_failed_deployment() -> Result<()> {
         // Each event is one that only the faulty one fails at; they come all the time, so that it meets one soon.
         let is_over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let producing = scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    client::produce(site.address(), &topic, [ordered()])?;
-                }
-                anyhow::Ok(())
+            // By one producer: a new one for each event may take longer than a trial without events lasts.
+            let until_over = std::iter::from_fn(|| {
+                std::thread::sleep(EVENT_EVERY);
+                (!is_over.load(Ordering::Relaxed)).then(ordered)
             });
+            let producing = scope.spawn(|| client::produce(site.address(), &topic, until_over));
             let refused = check(&site, ["deploy", &faulty], 1, &["was put back", "unreachable"]);
             is_over.store(true, Ordering::Relaxed);
             let produced = producing.join().map_err(|_| anyhow::anyhow!("the producer panicked"));

@@ -188,26 +188,26 @@ impl Gathered {
         let arena = &mut self.arena;
         let total = i64::from(event.total_cents);
         let placed = Placed {
-            customer: push(arena, event.customer_id),
+            customer: push(arena, &event.customer_id),
             items: event.items.iter().map(|item| i64::from(item.quantity)).sum(),
             total_cents: event.total_cents,
-            at: push(arena, event.placed_at),
+            at: push(arena, &event.placed_at),
         };
-        let order = self.orders.row(arena, event.order_id);
+        let order = self.orders.row(arena, &event.order_id);
         order.placed = Some(placed);
         order.status = "placed";
         let name = event.customer_name.as_deref().map(|name| push(arena, name));
-        let customer = self.customers.row(arena, event.customer_id);
+        let customer = self.customers.row(arena, &event.customer_id);
         customer.name = name.or(customer.name);
         customer.orders += 1;
         customer.ordered_cents += total;
         for item in &event.items {
-            let product = self.products.row(arena, item.sku);
+            let product = self.products.row(arena, &item.sku);
             product.orders += 1;
             product.sold += i64::from(item.quantity);
             product.revenue_cents += i64::from(item.quantity) * i64::from(item.price_cents);
         }
-        let day = self.days.row(arena, day(event.placed_at)?);
+        let day = self.days.row(arena, day(&event.placed_at)?);
         day.placed += 1;
         day.ordered_cents += total;
         Ok(())
@@ -215,35 +215,35 @@ impl Gathered {
 
     fn paid(&mut self, event: &OrderPaid<'_>) -> Result<()> {
         let arena = &mut self.arena;
-        let paid = (push(arena, event.paid_at), push(arena, event.method));
-        let order = self.orders.row(arena, event.order_id);
+        let paid = (push(arena, &event.paid_at), push(arena, &event.method));
+        let order = self.orders.row(arena, &event.order_id);
         order.status = "paid";
         order.paid = Some(paid);
-        self.customers.row(arena, event.customer_id).spent_cents += i64::from(event.amount_cents);
-        self.days.row(arena, day(event.paid_at)?).paid_cents += i64::from(event.amount_cents);
+        self.customers.row(arena, &event.customer_id).spent_cents += i64::from(event.amount_cents);
+        self.days.row(arena, day(&event.paid_at)?).paid_cents += i64::from(event.amount_cents);
         Ok(())
     }
 
     fn shipped(&mut self, event: &OrderShipped<'_>) -> Result<()> {
         let arena = &mut self.arena;
-        let shipped = (push(arena, event.shipped_at), push(arena, event.carrier));
-        let order = self.orders.row(arena, event.order_id);
+        let shipped = (push(arena, &event.shipped_at), push(arena, &event.carrier));
+        let order = self.orders.row(arena, &event.order_id);
         order.status = "shipped";
         order.shipped = Some(shipped);
-        self.days.row(arena, day(event.shipped_at)?).shipped += 1;
+        self.days.row(arena, day(&event.shipped_at)?).shipped += 1;
         Ok(())
     }
 
     fn cancelled(&mut self, event: &OrderCancelled<'_>) -> Result<()> {
         let arena = &mut self.arena;
-        let cancelled = (push(arena, event.cancelled_at), push(arena, &event.reason));
-        let order = self.orders.row(arena, event.order_id);
+        let cancelled = (push(arena, &event.cancelled_at), push(arena, &event.reason));
+        let order = self.orders.row(arena, &event.order_id);
         order.status = "cancelled";
         order.cancelled = Some(cancelled);
-        let customer = self.customers.row(arena, event.customer_id);
+        let customer = self.customers.row(arena, &event.customer_id);
         customer.cancelled += 1;
         customer.spent_cents -= i64::from(event.amount_cents);
-        self.days.row(arena, day(event.cancelled_at)?).cancelled += 1;
+        self.days.row(arena, day(&event.cancelled_at)?).cancelled += 1;
         Ok(())
     }
 }
