@@ -11,6 +11,7 @@
 //! * [`catalog`]: what is deployed, as it was left, and the history.
 //! * [`config`]: `lantern.toml`, environment and flags; composes the options that the modules own.
 //! * [`data_dir`]: where everything lies, and who may write it.
+//! * [`command`]: the write side: commands become events.
 //! * [`projection`]: one projection: fetch, decode, batch, apply, commit.
 //! * [`plugin`]: an artifact: bytes, digest, exports, manifest.
 //! * [`wasm`]: the engine. The only module that knows wasmtime.
@@ -22,6 +23,7 @@
 
 pub mod catalog;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod data_dir;
 pub mod deployment;

@@ -28,7 +28,11 @@ pub trait Aggregate: Serialize + DeserializeOwned + Default {
     ///
     /// # Errors
     /// When the domain says no. That is an answer, which the caller gets and which is not tried again.
-    fn decide(&self, command: Self::Command, context: &Context<'_>) -> Result<Vec<Self::Event>, Self::Rejection>;
+    fn decide(
+        &self,
+        command: Self::Command,
+        context: &Context<'_>,
+    ) -> Result<Vec<Self::Event>, Self::Rejection>;
 
     /// Applies an event. It must not fail: the event has happened.
     fn evolve(&mut self, event: Self::Event);
@@ -90,7 +94,10 @@ impl Rejection {
         match serde_json::to_string(detail) {
             Ok(json) => self.detail = Some(json),
             Err(error) => {
-                crate::log::warn(format_args!("the detail of the rejection {} has no JSON: {error}", self.code));
+                crate::log::warn(format_args!(
+                    "the detail of the rejection {} has no JSON: {error}",
+                    self.code
+                ));
             }
         }
         self
@@ -151,7 +158,7 @@ macro_rules! aggregate {
                 }
             }
 
-            $crate::guest::handler_bindings::export!(Component with_types_in $crate::guest::handler_bindings);
+    $crate::guest::handler_bindings::export!(Component with_types_in $crate::guest::handler_bindings);
         };
     };
 }

@@ -44,13 +44,10 @@ impl Command {
     ///
     /// # Errors
     /// When it is no variant of an enum, or has no JSON.
-    pub fn of(
-        aggregate: impl Into<String>,
-        id: impl Into<String>,
-        command: &impl Serialize,
-    ) -> Result<Self> {
-        let (name, payload) = encode(command)
-            .map_err(|error| Error::new(Fault::Other, format!("the command has no name or no JSON: {error}")))?;
+    pub fn of(aggregate: impl Into<String>, id: impl Into<String>, command: &impl Serialize) -> Result<Self> {
+        let (name, payload) = encode(command).map_err(|error| {
+            Error::new(Fault::Other, format!("the command has no name or no JSON: {error}"))
+        })?;
         Ok(Command {
             aggregate: aggregate.into(),
             id: id.into(),

@@ -78,7 +78,7 @@ impl<'s, 'j> Serializer for Tagging<'s, 'j> {
         _: u32,
         variant: &'static str,
     ) -> Result<Self::Ok, Error> {
-        self.content.serialize_struct("", 0)?.end()?;
+        SerializeStruct::end(self.content.serialize_struct("", 0)?)?;
         Ok(variant)
     }
 
@@ -150,7 +150,11 @@ impl<S: SerializeStruct> SerializeStructVariant for Fields<S> {
     type Ok = &'static str;
     type Error = S::Error;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), S::Error> {
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), S::Error> {
         self.content.serialize_field(key, value)
     }
 
@@ -178,8 +182,7 @@ impl<S: SerializeTuple> SerializeTupleVariant for Fields<S> {
 mod tests {
     use super::*;
     use crate::decode::decode;
-    use serde::Deserialize;
-    use std::fmt::Debug;
+    use serde::{Deserialize, Serialize};
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Line {
@@ -188,7 +191,10 @@ mod tests {
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     enum Cart {
-        Opened { customer: String, cents: Option<i64> },
+        Opened {
+            customer: String,
+            cents: Option<i64>,
+        },
         Added(Line),
         Moved(i32, i32),
         #[serde(rename = "closed")]

@@ -148,7 +148,12 @@ fn a_command_that_is_not_understood_is_at_fault_and_a_state_or_event_is_not() {
         assert!(failed.message.contains(part), "{failed:?}");
     };
     let refused = |state, command, payload| decide(state, command, payload).map(|_| ()).unwrap_err();
-    check(refused(None, "Tkae", "{}"), Fault::BadInput, None, "unknown variant `Tkae`, expected one of `Take`");
+    check(
+        refused(None, "Tkae", "{}"),
+        Fault::BadInput,
+        None,
+        "unknown variant `Tkae`, expected one of `Take`",
+    );
     check(refused(None, "Take", r#"{"nmae":1}"#), Fault::BadInput, None, "missing field `name`");
     check(refused(None, "Take", "no JSON"), Fault::BadInput, None, "row-1: the command Take");
     check(refused(Some("[1]"), "Forget", ""), Fault::Other, None, "raise the manifest's state_version");

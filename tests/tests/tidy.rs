@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The host's modules from top to bottom: each imports only from those below it.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "cli",
     "host",
     "http",
@@ -15,6 +15,7 @@ const LAYERS: [&str; 13] = [
     "catalog",
     "config",
     "data_dir",
+    "command",
     "projection",
     "plugin",
     "wasm",

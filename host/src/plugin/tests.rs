@@ -69,7 +69,10 @@ fn a_command_handler_is_known_by_its_exports_and_held_to_its_manifest() {
     let plugin = load(&handler(r#"{"name":"account","topics":["accounts"]}"#)).unwrap();
     assert_eq!(plugin.kind, Kind::Commands);
     check_refused(&handler(r#"{"name":"account","topics":["a","b"]}"#), "`topics` has several");
-    check_refused(&handler(r#"{"name":"account","topics":["a"],"schema":["CREATE TABLE t (x)"]}"#), "`schema`");
+    check_refused(
+        &handler(r#"{"name":"account","topics":["a"],"schema":["CREATE TABLE t (x)"]}"#),
+        "`schema`",
+    );
     let projection = load(&guest("", r#"{"name":"orders","topics":["shop"]}"#)).unwrap();
     assert_eq!(projection.kind, Kind::Projection);
 }

@@ -148,7 +148,7 @@ impl Authorizer {
         }
         if !self.sends.load(Ordering::Relaxed) {
             return Some(Err(
-                "commands are sent by process managers: name the aggregates in the manifest's `sends`".into()
+                "commands are sent by process managers: name the aggregates in the manifest's `sends`".into(),
             ));
         }
         if is_write {

@@ -28,7 +28,7 @@ mod reader;
 mod snapshot;
 mod statements;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 pub use blueprint::Blueprint;

@@ -90,13 +90,20 @@ impl Outbox {
         let opened = |source| Error::Open { path: path.into(), source };
         let connection = Connection::open_with_flags(path, flags).map_err(opened)?;
         connection.busy_timeout(BUSY).map_err(opened)?;
-        connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF").map_err(opened)?;
+        connection
+            .execute_batch("PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF")
+            .map_err(opened)?;
         let outbox = Outbox { connection, path: path.into() };
         if !outbox.ask(|connection| exists(connection, "main"))? {
             let reason = "it has no outbox".into();
             return Err(Error::Foreign { path: path.into(), reason });
         }
         Ok(outbox)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The first messages in the order in which they were written; those with a time only `until_ms`, or none of them.
@@ -114,13 +121,13 @@ impl Outbox {
         })
     }
 
-    /// When the next message that is waiting for its time is due, in Unix milliseconds.
+    /// When the first message after this time is due, in Unix milliseconds.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn next_due_ms(&self) -> Result<Option<i64>, Error> {
-        let next = format!("SELECT min(due_ms) FROM {TABLE}");
-        self.ask(|connection| connection.prepare_cached(&next)?.query_row([], |row| row.get(0)))
+    pub fn next_due_ms(&self, after_ms: i64) -> Result<Option<i64>, Error> {
+        let next = format!("SELECT min(due_ms) FROM {TABLE} WHERE due_ms > ?1");
+        self.ask(|connection| connection.prepare_cached(&next)?.query_row([after_ms], |row| row.get(0)))
     }
 
     /// Takes out messages that were answered, and keeps those apart that can never be, with the reason. A message that
@@ -172,7 +179,7 @@ impl Outbox {
 ///
 /// # Errors
 /// When one of them cannot be read or written.
-pub fn take_over(live: &Path, next: &Path) -> Result<u64, Error> {
+pub fn take_over(live: &Path, next: &Path) -> Result<i64, Error> {
     let storage = |source| Error::Storage { path: next.into(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(next, flags)

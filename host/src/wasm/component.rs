@@ -20,7 +20,8 @@ const NAMES_MAX: usize = 12;
 const ADVICE_WASI: &str = "a plugin has no files, network, clock or environment: in Rust, build for wasm32-unknown-unknown \
      (`lantern build` does)";
 const ADVICE_PROJECTION: &str = "a projection may import lantern:plugin/logger and lantern:plugin/sql";
-const ADVICE_COMMANDS: &str = "a command handler may import lantern:plugin/logger: all that it decides on is its state";
+const ADVICE_COMMANDS: &str =
+    "a command handler may import lantern:plugin/logger: all that it decides on is its state";
 
 /// What a plugin is, by what it exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,9 +133,7 @@ impl Component {
     }
 
     /// A command handler's functions.
-    pub(super) fn decide_and_evolve(
-        &self,
-    ) -> Result<(&ComponentExportIndex, &ComponentExportIndex), Error> {
+    pub(super) fn decide_and_evolve(&self) -> Result<(&ComponentExportIndex, &ComponentExportIndex), Error> {
         match &self.functions {
             Functions::Commands { decide, evolve } => Ok((decide, evolve)),
             Functions::Projection { .. } => Err(self.is_not(Kind::Commands)),

@@ -85,7 +85,8 @@ impl Handler {
     /// Refuses what is no frame of events before anybody reads one of them, and too many before anybody copies them.
     fn check(&self, frame: &[u8]) -> Result<(), Failure> {
         let failure = |message| Failure { fault: Fault::Other, message, index: None };
-        let decided = Decided::parse(frame).map_err(|error| failure(format!("it decided no events: {error}")))?;
+        let decided =
+            Decided::parse(frame).map_err(|error| failure(format!("it decided no events: {error}")))?;
         let (count, limit) = (decided.len(), self.guest.limits().decided_events_max);
         if count > bytes(limit) {
             return Err(failure(format!(

@@ -179,7 +179,10 @@ impl Manifest {
             return wrong("topics", "has several: a command handler appends its events to one");
         };
         if topic.ends_with(DECISIONS_SUFFIX) {
-            return wrong("topics", "ends with \".decisions\", where rejections are written: name another topic");
+            return wrong(
+                "topics",
+                "ends with \".decisions\", where rejections are written: name another topic",
+            );
         }
         if topic.len() + DECISIONS_SUFFIX.len() > TOPIC_BYTES_MAX {
             return wrong("topics", "is too long: a command handler's topic has at most 239 bytes");

@@ -36,7 +36,8 @@ pub fn evolve<A: Aggregate>(state: Option<&[u8]>, frame: &[u8]) -> Result<Vec<u8
 }
 
 fn try_decide<A: Aggregate>(frame: &[u8]) -> Result<Decision> {
-    let Request { aggregate, id, version, state, command, payload, time_ms, correlation } = Request::read(frame)?;
+    let Request { aggregate, id, version, state, command, payload, time_ms, correlation } =
+        Request::read(frame)?;
     let state = read::<A>(state)?;
     let command: A::Command = decode(command, payload)
         .map_err(|error| Error::bad_input(format!("{aggregate} {id}: the command {command}: {error}")))?;

@@ -37,7 +37,8 @@ pub(super) fn report_panics() {
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
             let message = info.payload_as_str().unwrap_or("with a payload that is not text");
-            let place = info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
+            let place =
+                info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
             logger::write(0, &format!("panicked: {message}{place}"));
         }));
     });

@@ -59,7 +59,8 @@ impl<'a> Request<'a> {
         let rows = rows::Rows::parse(frame)?;
         let places = places(&rows, &REQUEST)?;
         let row = rows.iter().next().ok_or(Error::Column { missing: "command" })??;
-        let [aggregate, id, version, state, command, payload, time_ms, correlation] = pick(row, &places, &REQUEST)?;
+        let [aggregate, id, version, state, command, payload, time_ms, correlation] =
+            pick(row, &places, &REQUEST)?;
         Ok(Request {
             aggregate: text(aggregate, 0, "aggregate")?,
             id: text(id, 0, "id")?,
@@ -281,7 +282,8 @@ mod tests {
     fn what_is_no_decision_is_refused() {
         let check = |columns: &[&str], row: &[Value<'_>], part: &str| {
             let frame = frame(columns, &[row]);
-            let read = Decided::parse(&frame).and_then(|decided| decided.iter().collect::<Result<Vec<_>, _>>());
+            let read =
+                Decided::parse(&frame).and_then(|decided| decided.iter().collect::<Result<Vec<_>, _>>());
             let message = read.unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         };
