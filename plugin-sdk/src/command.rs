@@ -4,7 +4,8 @@ use crate::db::{Db, Table};
 use crate::encode::encode;
 use crate::error::{Error, Fault, Result};
 use crate::event::Event;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 static OUTBOX: Table = Table::new(
     "_lantern_outbox",
@@ -62,6 +63,42 @@ impl Command {
     pub fn due_ms(mut self, due_ms: i64) -> Self {
         self.due_ms = Some(due_ms);
         self
+    }
+}
+
+/// What an aggregate refused, as the topic with `.decisions` behind its name has it: the data of an event of the type
+/// [`Rejected::KIND`]. The event's key is the aggregate's id.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Rejected {
+    /// The command's name.
+    pub command: String,
+    /// Its idempotency key.
+    pub key: String,
+    /// Why, for programs.
+    pub code: String,
+    /// Why, for people.
+    pub message: String,
+    detail: Option<Box<RawValue>>,
+}
+
+impl Rejected {
+    /// The event's type.
+    pub const KIND: &str = "lantern.rejected";
+
+    /// The key under which the process manager of this name sent the command; `None` if it did not.
+    pub fn sent_by(&self, plugin: &str) -> Option<&str> {
+        self.key.strip_prefix(plugin)?.strip_prefix(':')
+    }
+
+    /// More for programs.
+    ///
+    /// # Errors
+    /// When there is none, or it is something else.
+    pub fn detail<'a, T: Deserialize<'a>>(&'a self) -> Result<T> {
+        let json = self.detail.as_ref().map_or("null", |detail| detail.get());
+        serde_json::from_str(json).map_err(|error| {
+            Error::bad_input(format!("the detail of the rejected command {}: {error}", self.command))
+        })
     }
 }
 

@@ -103,7 +103,7 @@
 //! * [`Event`]: what it is given; [`Event::decode`] makes it one of its own types.
 //! * [`Db`]: what it writes: SQL by [`Db::execute`] and [`Db::query`], or rows of a [`Table`], which are
 //!   gathered over the batch and written once.
-//! * [`Db::send`], [`Command`]: what a process manager sends.
+//! * [`Db::send`], [`Command`], [`Rejected`]: what a process manager sends, and what becomes of it.
 //! * [`value`]: how Rust's types become SQLite's five kinds of value, and back.
 //! * [`log`]: messages for the plugin's log.
 //! * [`Error`]: why an event could not be applied.
@@ -127,7 +127,7 @@ mod query;
 pub mod value;
 
 pub use aggregate::{Aggregate, Context, Rejection};
-pub use command::Command;
+pub use command::{Command, Rejected};
 pub use db::{BUFFER_BYTES_MAX, Db, ROWS_MAX, RowMut, Table};
 pub use error::{Error, Fault, Result};
 pub use event::Event;

@@ -7,6 +7,7 @@ use crate::read_model;
 #[cfg(test)]
 mod tests;
 
+use crate::projection::{State, Status};
 use crate::read_model::outbox::{Message, Outbox};
 use std::collections::HashMap;
 use std::future::Future;
@@ -44,40 +45,39 @@ pub type Send = Arc<
         + Sync,
 >;
 
-/// A moment of the projection whose outbox it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
-    /// Events applied so far: when it grows there may be messages.
-    pub events: u64,
-    /// Whether everything that the log has is applied: only then a timeout that nothing has taken back has come to pass.
-    pub is_live: bool,
-}
-
-/// The dispatcher of one process manager.
+/// The dispatcher of one projection, in case it is a process manager.
 pub struct Dispatcher {
     /// Its name, which begins the idempotency keys.
     pub plugin: String,
     /// The link to its live read model.
     pub read_model: PathBuf,
     /// Tells when to look.
-    pub moment: watch::Receiver<Moment>,
+    pub status: watch::Receiver<Status>,
     /// Sends a command.
     pub send: Send,
 }
 
-/// Messages that were not decided, and when each is sent again.
+/// Aggregates that did not decide, by [`Message::to`]: when they are asked again, and after which pause.
 type Waiting = HashMap<String, (Instant, Duration)>;
 
 impl Dispatcher {
-    /// Sends until the projection's end, or until it is aborted, which it can be at any moment.
+    /// Sends until it is aborted, which it can be at any moment. A projection that halts has sent what it sent.
     pub async fn run(mut self) {
         let mut outbox = None;
         let mut waiting = Waiting::new();
         let mut said = None;
         loop {
-            let moment = *self.moment.borrow_and_update();
-            let next = match self.round(&mut outbox, &mut waiting, moment.is_live).await {
-                Ok(next) => {
+            let is_live = self.status.borrow_and_update().state == State::Live;
+            let next = match self.round(&mut outbox, &mut waiting, is_live).await {
+                Ok(None) => {
+                    // Its plugin sends nothing; another may take its place, and makes an outbox at its first batch.
+                    if self.status.changed().await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    continue;
+                }
+                Ok(Some(next)) => {
                     said = None;
                     next
                 }
@@ -93,37 +93,43 @@ impl Dispatcher {
                 }
             };
             tokio::select! {
-                changed = self.moment.changed() => if changed.is_err() { return },
+                Ok(()) = self.status.changed() => {}
                 () = tokio::time::sleep(next) => {}
             }
         }
     }
 
-    /// Sends what is due; answers how long there is nothing to do, if nothing happens.
+    /// Sends what is due; answers how long there is nothing to do, if nothing happens. `None`: there is no outbox.
     async fn round(
         &self,
         outbox: &mut Option<Outbox>,
         waiting: &mut Waiting,
         is_live: bool,
-    ) -> Result<Duration, read_model::Error> {
+    ) -> Result<Option<Duration>, read_model::Error> {
         // Whoever promotes another generation replaces the link; messages of the one before were taken over.
         let live = std::fs::canonicalize(&self.read_model).unwrap_or_else(|_| self.read_model.clone());
         if outbox.as_ref().is_none_or(|outbox| outbox.path() != live) {
-            *outbox = Some(Outbox::open(&live)?);
             waiting.clear();
+            // The projection may not have made it yet.
+            *outbox = if live.exists() { Outbox::open(&live)? } else { return Ok(Some(LOOK_EVERY)) };
+        }
+        if outbox.is_none() {
+            return Ok(None);
         }
         loop {
-            let limit = ROUND_MAX + waiting.len();
-            let (mut due, next_due_ms) = with(outbox, move |outbox| {
+            let now = Instant::now();
+            // What comes behind a message may rest on it, so all of its aggregate waits.
+            let held: Vec<String> =
+                waiting.iter().filter(|(_, (at, _))| *at > now).map(|(to, _)| to.clone()).collect();
+            let (due, next_due_ms) = with(outbox, move |outbox| {
+                let held: Vec<&str> = held.iter().map(String::as_str).collect();
                 let now_ms = now_ms();
-                let due = outbox.due(is_live.then_some(now_ms), limit)?;
+                let due = outbox.due(is_live.then_some(now_ms), &held, ROUND_MAX)?;
                 Ok((due, if is_live { outbox.next_due_ms(now_ms)? } else { None }))
             })
             .await?;
-            let now = Instant::now();
-            due.retain(|message| waiting.get(&message.key).is_none_or(|(at, _)| *at <= now));
             if due.is_empty() {
-                return Ok(pause(next_due_ms, waiting));
+                return Ok(Some(pause(next_due_ms, waiting)));
             }
             let settled = self.send_all(due, waiting).await;
             with(outbox, move |outbox| outbox.settle(&settled, now_ms())).await?;
@@ -132,9 +138,9 @@ impl Dispatcher {
 
     /// Sends messages, those of one aggregate one after the other. Answers those that are settled.
     async fn send_all(&self, due: Vec<Message>, waiting: &mut Waiting) -> Vec<(Message, Result<(), String>)> {
-        let mut by_aggregate: HashMap<(String, String), Vec<Message>> = HashMap::new();
+        let mut by_aggregate: HashMap<String, Vec<Message>> = HashMap::new();
         for message in due {
-            by_aggregate.entry((message.aggregate.clone(), message.id.clone())).or_default().push(message);
+            by_aggregate.entry(message.to()).or_default().push(message);
         }
         let mut sending = JoinSet::new();
         for (_, messages) in by_aggregate {
@@ -146,7 +152,6 @@ impl Dispatcher {
                     let reply = send(message.clone(), key).await;
                     let is_waiting = matches!(reply, Reply::NotYet(_));
                     replies.push((message, reply));
-                    // What comes behind it may rest on it.
                     if is_waiting {
                         break;
                     }
@@ -171,33 +176,30 @@ impl Dispatcher {
         waiting: &mut Waiting,
         settled: &mut Vec<(Message, Result<(), String>)>,
     ) {
-        let Message { key, aggregate, id, command, .. } = &message;
-        let plugin = self.plugin.as_str();
+        let Message { key, command, .. } = &message;
+        let (plugin, to) = (self.plugin.as_str(), message.to());
         match reply {
             Reply::Decided => {
-                waiting.remove(key);
+                waiting.remove(&to);
                 settled.push((message, Ok(())));
             }
             Reply::Refused(reason) => {
-                waiting.remove(key);
+                waiting.remove(&to);
                 tracing::error!(
                     plugin,
-                    "{command} to {aggregate} {id} ({key}) can never be decided, and is kept in {}: {reason}",
+                    "{command} to {to} ({key}) can never be decided, and is kept in {}: {reason}",
                     read_model::outbox::UNSENT
                 );
                 settled.push((message, Err(reason)));
             }
             Reply::NotYet(reason) => {
-                let pause =
-                    waiting.get(key).map_or(BACKOFF_FIRST, |(_, pause)| (*pause * 2).min(BACKOFF_MAX));
-                // Its first failure may pass; one that stays is to be seen.
-                if pause == BACKOFF_MAX && waiting.get(key).is_some_and(|(_, before)| *before < BACKOFF_MAX) {
-                    tracing::warn!(
-                        plugin,
-                        "{command} to {aggregate} {id} ({key}) is not decided yet: {reason}"
-                    );
+                let before = waiting.get(&to).map(|(_, pause)| *pause);
+                let pause = before.map_or(BACKOFF_FIRST, |pause| (pause * 2).min(BACKOFF_MAX));
+                // Its first failure may pass; one that stays is to be seen, once.
+                if pause == BACKOFF_MAX && before != Some(BACKOFF_MAX) {
+                    tracing::warn!(plugin, "{command} to {to} ({key}) is not decided yet: {reason}");
                 }
-                waiting.insert(key.clone(), (Instant::now() + pause, pause));
+                waiting.insert(to, (Instant::now() + pause, pause));
             }
         }
     }

@@ -28,7 +28,7 @@ mod reader;
 mod snapshot;
 mod statements;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod writer;
 
 pub use blueprint::Blueprint;

@@ -5,6 +5,9 @@
 //! comparison of read models looks at it, and a generation that goes live takes over what the one before had left: to
 //! replay the past does not send it again.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use super::{Blueprint, Error};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use std::path::{Path, PathBuf};
@@ -38,6 +41,13 @@ pub struct Message {
     pub correlation: Option<String>,
     /// The id of the event that caused it.
     pub causation: Option<String>,
+}
+
+impl Message {
+    /// Which aggregate it is for, in one text.
+    pub fn to(&self) -> String {
+        format!("{}/{}", self.aggregate, self.id)
+    }
 }
 
 /// Makes the tables of a plugin that sends commands, and sees to it that it sends them only where its manifest says.
@@ -81,11 +91,11 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Opens it.
+    /// Opens it; `None` where the read model has none, since its plugin sends nothing.
     ///
     /// # Errors
-    /// When there is no read model with an outbox, or it cannot be read.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// When the read model cannot be opened.
+    pub fn open(path: &Path) -> Result<Option<Self>, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = |source| Error::Open { path: path.into(), source };
         let connection = Connection::open_with_flags(path, flags).map_err(opened)?;
@@ -94,11 +104,7 @@ impl Outbox {
             .execute_batch("PRAGMA synchronous = NORMAL; PRAGMA trusted_schema = OFF")
             .map_err(opened)?;
         let outbox = Outbox { connection, path: path.into() };
-        if !outbox.ask(|connection| exists(connection, "main"))? {
-            let reason = "it has no outbox".into();
-            return Err(Error::Foreign { path: path.into(), reason });
-        }
-        Ok(outbox)
+        Ok(outbox.ask(|connection| exists(connection, "main"))?.then_some(outbox))
     }
 
     /// The file.
@@ -106,17 +112,21 @@ impl Outbox {
         &self.path
     }
 
-    /// The first messages in the order in which they were written; those with a time only `until_ms`, or none of them.
+    /// The first messages in the order in which they were written; those with a time only `until_ms`, or none of them, and
+    /// none for an aggregate that is `held`, which is written as [`Message::to`].
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn due(&self, until_ms: Option<i64>, limit: usize) -> Result<Vec<Message>, Error> {
+    pub fn due(&self, until_ms: Option<i64>, held: &[&str], limit: usize) -> Result<Vec<Message>, Error> {
+        // Texts always have a JSON form.
+        let held = serde_json::to_string(held).unwrap_or_default();
         self.ask(|connection| {
             connection
                 .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM {TABLE} WHERE due_ms IS NULL OR due_ms <= ?1 ORDER BY seq LIMIT ?2"
+                    "SELECT {COLUMNS} FROM {TABLE} WHERE (due_ms IS NULL OR due_ms <= ?1)
+                     AND aggregate || '/' || id NOT IN (SELECT value FROM json_each(?2)) ORDER BY seq LIMIT ?3"
                 ))?
-                .query_map((until_ms, i64::try_from(limit).unwrap_or(i64::MAX)), message)?
+                .query_map((until_ms, held, i64::try_from(limit).unwrap_or(i64::MAX)), message)?
                 .collect()
         })
     }

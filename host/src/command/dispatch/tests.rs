@@ -1,20 +1,20 @@
 //! Every message is sent until it is answered, once in effect, whatever the handler says meanwhile.
 
 use super::*;
-use crate::read_model::tests::{Plugin, insert};
+use crate::read_model::outbox::tests::{Plugin, insert};
 use std::sync::Mutex;
 
 /// A read model whose plugin sends commands, and a handler that writes down what it is sent.
 struct Site {
     plugin: Plugin,
     sent: Arc<Mutex<Vec<String>>>,
-    moments: watch::Sender<Moment>,
+    status: watch::Sender<Status>,
 }
 
 impl Site {
     fn new() -> Self {
-        let moments = watch::channel(Moment { events: 0, is_live: true }).0;
-        Site { plugin: Plugin::sending(&["account"]), sent: Arc::default(), moments }
+        let status = watch::channel(Status { state: State::Live, ..Status::starting("transfers", "d") }).0;
+        Site { plugin: Plugin::sending(&["account"]), sent: Arc::default(), status }
     }
 
     /// A dispatcher whose handler answers by `reply`, given the key and how often it was sent.
@@ -33,7 +33,7 @@ impl Site {
         let dispatcher = Dispatcher {
             plugin: "transfers".into(),
             read_model: self.plugin.path(),
-            moment: self.moments.subscribe(),
+            status: self.status.subscribe(),
             send,
         };
         tokio::spawn(dispatcher.run())
@@ -41,10 +41,14 @@ impl Site {
 
     /// The keys that are left, when they are these.
     async fn until_left(&self, expected: &[&str]) {
-        let outbox = Outbox::open(&self.plugin.path()).unwrap();
+        let outbox = Outbox::open(&self.plugin.path()).unwrap().unwrap();
         loop {
-            let mut left: Vec<String> =
-                outbox.due(Some(i64::MAX), 100).unwrap().into_iter().map(|message| message.key).collect();
+            let mut left: Vec<String> = outbox
+                .due(Some(i64::MAX), &[], 100)
+                .unwrap()
+                .into_iter()
+                .map(|message| message.key)
+                .collect();
             left.sort();
             if left == expected {
                 return;
@@ -104,7 +108,7 @@ async fn what_was_answered_and_not_taken_out_is_sent_again_with_the_same_key() {
 #[tokio::test]
 async fn a_timeout_waits_for_its_time_and_for_the_projection_to_be_live() {
     let site = Site::new();
-    site.moments.send_replace(Moment { events: 1, is_live: false });
+    site.status.send_modify(|status| status.state = State::CatchingUp);
     let (past, soon, late) = (now_ms() - 1_000, now_ms() + 200, now_ms() + 3_600_000);
     site.plugin.run(&[
         &insert("past", "1", Some(past)),
@@ -116,7 +120,7 @@ async fn a_timeout_waits_for_its_time_and_for_the_projection_to_be_live() {
     let dispatcher = site.dispatch(|_, _| Reply::Decided);
     site.until_left(&["late", "past", "soon", "taken-back"]).await;
     site.plugin.run(&["DELETE FROM _lantern_outbox WHERE key = 'taken-back'"]);
-    site.moments.send_replace(Moment { events: 2, is_live: true });
+    site.status.send_modify(|status| status.state = State::Live);
     site.until_left(&["late"]).await;
     assert!(now_ms() >= soon);
     dispatcher.abort();
@@ -137,4 +141,20 @@ async fn a_generation_that_goes_live_sends_what_was_left_and_nothing_of_its_own_
     site.until_left(&[]).await;
     dispatcher.abort();
     assert_eq!(site.sent(), ["transfers:left Withdraw account 1"]);
+}
+
+// Any projection may become a process manager by a swap, without a start of anything.
+#[tokio::test]
+async fn a_projection_that_sends_nothing_is_looked_at_again_when_something_changes() {
+    let mut site = Site::new();
+    site.plugin = Plugin::sending(&[]);
+    site.plugin.run(&["INSERT INTO t VALUES (1, 2)"]);
+    let dispatcher = site.dispatch(|_, _| Reply::Decided);
+    tokio::task::yield_now().await;
+    site.plugin = site.plugin.swapped(&["account"]);
+    site.plugin.run(&[&insert("a", "1", None)]);
+    site.status.send_modify(|status| status.digest = "e".into());
+    site.until_left(&[]).await;
+    dispatcher.abort();
+    assert_eq!(site.sent(), ["transfers:a Withdraw account 1"]);
 }
