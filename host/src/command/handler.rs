@@ -43,13 +43,24 @@ struct Inner {
     topic: String,
     store: PathBuf,
     options: Options,
-    engine: Engine,
-    limits: Limits,
+    /// What makes a plugin run here.
+    run: Run,
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<Status>,
     stop: Arc<AtomicBool>,
     thread: Mutex<Option<JoinHandle<()>>>,
     waiting: Arc<Waiting>,
+}
+
+/// Makes of a plugin what the writer calls.
+type Run = Box<dyn Fn(Arc<Plugin>) -> Box<dyn Source> + Send + Sync>;
+
+/// What a writer needs beside its domain.
+pub(super) struct Place {
+    pub store: PathBuf,
+    pub log: log::Options,
+    pub options: Options,
+    pub stack_bytes: usize,
 }
 
 /// Commands that wait or are being decided.
@@ -89,15 +100,18 @@ impl Handler {
     /// # Errors
     /// When the system has no more threads.
     pub fn start(setup: Setup) -> std::io::Result<Handler> {
-        let Setup { plugin, engine, limits, .. } = setup.clone();
-        let source = PluginSource { plugin, engine, limits };
-        let topic = setup.plugin.manifest.topics.first().cloned().unwrap_or_default();
-        let name = setup.plugin.name.clone();
-        Handler::start_with(setup, Domain::new(name, topic, Box::new(source)))
+        let Setup { plugin, store, log, engine, limits, options } = setup;
+        let stack_bytes = limits.thread_stack_bytes();
+        let run = move |plugin| -> Box<dyn Source> {
+            Box::new(PluginSource { plugin, engine: engine.clone(), limits: limits.clone() })
+        };
+        let topic = plugin.manifest.topics.first().cloned().unwrap_or_default();
+        let domain = Domain::new(plugin.name.clone(), topic, run(plugin));
+        Handler::start_with(Place { store, log, options, stack_bytes }, domain, Box::new(run))
     }
 
-    fn start_with(setup: Setup, domain: Domain) -> std::io::Result<Handler> {
-        let Setup { store, log, engine, limits, options, .. } = setup;
+    pub(super) fn start_with(place: Place, domain: Domain, run: Run) -> std::io::Result<Handler> {
+        let Place { store, log, options, stack_bytes } = place;
         let (name, topic) = (domain.name.clone(), domain.topic.clone());
         let status = Status {
             topic: topic.clone(),
@@ -107,19 +121,18 @@ impl Handler {
         let (sender, status) = watch::channel(status);
         let (requests, inbox) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let stack = limits.thread_stack_bytes();
         let parts = (store.clone(), log, options.clone(), Arc::clone(&stop));
-        let thread = std::thread::Builder::new().name(name.clone()).stack_size(stack).spawn(move || {
-            let (store, log, options, stop) = parts;
-            Writer::new(domain, store, log, options, inbox, sender, stop).supervise();
-        })?;
+        let thread =
+            std::thread::Builder::new().name(name.clone()).stack_size(stack_bytes).spawn(move || {
+                let (store, log, options, stop) = parts;
+                Writer::new(domain, store, log, options, inbox, sender, stop).supervise();
+            })?;
         Ok(Handler(Arc::new(Inner {
             name,
             topic,
             store,
             options,
-            engine,
-            limits,
+            run,
             requests,
             status,
             stop,
@@ -163,11 +176,10 @@ impl Handler {
                 self.0.topic
             )));
         }
-        let (engine, limits) = (self.0.engine.clone(), self.0.limits.clone());
-        self.swap_with(Box::new(PluginSource { plugin, engine, limits })).await
+        self.swap_with((self.0.run)(plugin)).await
     }
 
-    async fn swap_with(&self, source: Box<dyn Source>) -> Result<Duration, Error> {
+    pub(super) async fn swap_with(&self, source: Box<dyn Source>) -> Result<Duration, Error> {
         let (reply, swapped) = oneshot::channel();
         self.ask(Request::Swap(source, reply), swapped).await?
     }

@@ -64,6 +64,13 @@ impl From<aggregate_store::Error> for Left {
     }
 }
 
+/// A transaction that the log has not answered about.
+#[derive(Clone, Copy)]
+enum Open {
+    Commit,
+    Abort,
+}
+
 /// The writer of one aggregate type.
 pub(super) struct Writer {
     domain: Domain,
@@ -76,8 +83,8 @@ pub(super) struct Writer {
     aggregates: Aggregates,
     /// Kept as long as it can go on: a new one would fence whoever took over meanwhile.
     producer: Option<TransactionalProducer>,
-    /// Whether it is not known what became of the producer's last transaction.
-    is_unresolved: bool,
+    /// What the producer's last transaction still needs.
+    open: Option<Open>,
     decisions_topic: String,
     source: String,
 }
@@ -95,7 +102,7 @@ impl Writer {
         let decisions_topic = record::decisions_topic(&domain.topic);
         let source = record::source(&domain.name);
         let aggregates = Aggregates::default();
-        let (producer, is_unresolved) = (None, false);
+        let (producer, open) = (None, None);
         Writer {
             domain,
             store,
@@ -106,7 +113,7 @@ impl Writer {
             stop,
             aggregates,
             producer,
-            is_unresolved,
+            open,
             decisions_topic,
             source,
         }
@@ -259,19 +266,22 @@ impl Writer {
     /// Makes sure that nobody else appends, and that the log has decided about everything that was.
     fn take_over(&mut self) -> Result<(), Left> {
         if let Some(producer) = &self.producer {
-            if !self.is_unresolved {
-                return Ok(());
-            }
-            let resolved = match producer.commit(self.options.append_max()) {
-                Err(TransactionError::NotAppended { .. }) => producer.abort(TAKING_OVER_MAX),
-                other => other.map(drop),
+            let abort = || producer.abort(TAKING_OVER_MAX).map_err(|error| (error, Open::Abort));
+            let resolved = match self.open {
+                None => return Ok(()),
+                Some(Open::Abort) => abort(),
+                Some(Open::Commit) => match producer.commit(self.options.append_max()) {
+                    Ok(_) => Ok(()),
+                    Err(TransactionError::NotAppended { .. }) => abort(),
+                    Err(error) => Err((error, Open::Commit)),
+                },
             };
-            self.is_unresolved = false;
+            self.open = None;
             match resolved {
                 Ok(()) => return Ok(()),
-                Err(error @ TransactionError::Fenced { .. }) => return Err(Left::Fenced(error.to_string())),
-                Err(error @ TransactionError::Uncertain { .. }) => {
-                    self.is_unresolved = true;
+                Err((error @ TransactionError::Fenced { .. }, _)) => return Err(Left::Fenced(error.to_string())),
+                Err((error @ TransactionError::Uncertain { .. }, open)) => {
+                    self.open = Some(open);
                     return Err(Left::Pause(error.to_string()));
                 }
                 Err(_) => self.producer = None,
@@ -392,15 +402,14 @@ impl Writer {
         let reason = error.to_string();
         match error {
             TransactionError::Fenced { .. } => return Left::Fenced(reason),
-            TransactionError::Uncertain { .. } => self.is_unresolved = true,
+            TransactionError::Uncertain { .. } => self.open = Some(Open::Commit),
             TransactionError::Spent { .. } => self.producer = None,
             TransactionError::NotAppended { .. } => {
                 let aborted = self.producer.as_ref().map(|producer| producer.abort(TAKING_OVER_MAX));
                 match aborted {
                     None | Some(Ok(())) => {}
-                    Some(Err(error @ TransactionError::Fenced { .. })) => {
-                        return Left::Fenced(error.to_string());
-                    }
+                    Some(Err(error @ TransactionError::Fenced { .. })) => return Left::Fenced(error.to_string()),
+                    Some(Err(TransactionError::Uncertain { .. })) => self.open = Some(Open::Abort),
                     Some(Err(_)) => self.producer = None,
                 }
             }
