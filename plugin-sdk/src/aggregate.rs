@@ -131,7 +131,7 @@ macro_rules! aggregate {
         const _: () = {
             struct Component;
 
-            impl $crate::guest::handler_bindings::exports::lantern::plugin::meta::Guest for Component {
+            impl $crate::guest::described::exports::lantern::plugin::meta::Guest for Component {
                 fn describe() -> ::std::string::String {
                     $crate::guest::describe(<$aggregate as $crate::Aggregate>::manifest)
                 }
@@ -158,7 +158,8 @@ macro_rules! aggregate {
                 }
             }
 
-    $crate::guest::handler_bindings::export!(Component with_types_in $crate::guest::handler_bindings);
+            $crate::guest::described::export!(Component with_types_in $crate::guest::described);
+            $crate::guest::handler_bindings::export!(Component with_types_in $crate::guest::handler_bindings);
         };
     };
 }

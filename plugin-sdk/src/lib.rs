@@ -168,7 +168,7 @@ macro_rules! projection {
                     ::std::cell::RefCell::new($crate::guest::Runner::imported());
             }
 
-            impl $crate::guest::bindings::exports::lantern::plugin::meta::Guest for Component {
+            impl $crate::guest::described::exports::lantern::plugin::meta::Guest for Component {
                 fn describe() -> ::std::string::String {
                     $crate::guest::describe(<$projection as $crate::Projection>::manifest)
                 }
@@ -184,7 +184,8 @@ macro_rules! projection {
                 }
             }
 
-    $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
+            $crate::guest::described::export!(Component with_types_in $crate::guest::described);
+            $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
         };
     };
 }

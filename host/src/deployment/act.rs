@@ -25,6 +25,10 @@ impl Deployments {
     }
 
     async fn act_now(&self, name: &str, action: Action, by: &str) -> Result<Outcome, Error> {
+        let handler = self.inner.handlers().get(name).cloned();
+        if let Some(handler) = handler {
+            return self.act_on_handler(&handler, action, by).await;
+        }
         let slot = self.inner.known(name)?;
         let mut state = slot.state.lock().await;
         self.refuse_when_stopping()?;

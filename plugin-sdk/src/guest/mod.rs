@@ -4,6 +4,9 @@
 #[cfg(target_arch = "wasm32")]
 #[allow(missing_docs, unsafe_code, clippy::all, reason = "generated from the contract")]
 pub mod bindings;
+#[cfg(target_arch = "wasm32")]
+#[allow(missing_docs, unsafe_code, clippy::all, reason = "generated from the contract")]
+pub mod described;
 mod handler;
 #[cfg(target_arch = "wasm32")]
 #[allow(missing_docs, unsafe_code, clippy::all, reason = "generated from the contract")]

@@ -10,7 +10,8 @@ use lantern_sdk::{Aggregate, Context, Manifest, Rejection};
 use serde::{Deserialize, Serialize};
 
 /// Name, topic, and what is odd about this one: `faulty` if commands may order a fault. A word with a colon is a label:
-/// `state:2` is the state version, `by:new` stands in the events that it decides. The tests write other words over these.
+/// `state:2` is the state version, `by:new` stands in the events that it decides, `fold:by-half` counts half of a deposit,
+/// `fold:strictly` gives up at one of more than 1,000 cents. The tests write other words over these.
 static WORDS: &str = concat!(
     "lantern-tests-guest:",
     "account accounts                                  ",
@@ -110,7 +111,7 @@ impl Aggregate for Account {
     fn evolve(&mut self, event: Event) {
         self.check_origin();
         match event {
-            Event::Deposited { cents, .. } => self.cents += cents,
+            Event::Deposited { cents, .. } => self.cents += deposited(cents),
             Event::Withdrawn { cents, .. } => self.cents -= cents,
             Event::Padded { padding } => fault::evolving(&padding),
         }
@@ -141,6 +142,18 @@ fn words() -> impl Iterator<Item = &'static str> {
     // Unknown to the compiler, so that it keeps the literal in one piece.
     let words = std::hint::black_box(WORDS);
     words.split_once(':').map_or("", |(_, words)| words).split_whitespace()
+}
+
+/// What a deposit counts for.
+fn deposited(cents: i64) -> i64 {
+    match label("fold:") {
+        Some("by-half") => cents / 2,
+        Some("strictly") => {
+            assert!(cents <= 1_000, "{cents} cents are more than this account can hold");
+            cents
+        }
+        _ => cents,
+    }
 }
 
 fn label(name: &str) -> Option<&'static str> {
