@@ -8,10 +8,12 @@
 //! * [`replay`]: everything is there before the start: speed, CPU time, memory.
 //! * [`live`]: events come at a steady rate: latency.
 //! * [`deployments`]: swaps under load, rebuilds and checks.
+//! * [`commands`]: commands beside appends of the same bytes.
 //! * [`compare`]: all must end with the same tables.
 //! * [`report`]: what is printed.
 
 mod child;
+mod commands;
 mod compare;
 mod contender;
 mod deployments;
@@ -74,6 +76,11 @@ struct Bench {
     deployments: bool,
     #[command(flatten)]
     swaps: deployments::Parameters,
+    /// Measure commands instead, beside transactional appends of the same bytes.
+    #[arg(long, conflicts_with = "deployments")]
+    commands: bool,
+    #[command(flatten)]
+    of_commands: commands::Parameters,
     /// Print everything that was measured as JSON.
     #[arg(long)]
     json: bool,
@@ -108,6 +115,10 @@ impl Bench {
         let temporary = tempfile::tempdir()?;
         let folder = self.folder.as_deref().unwrap_or(temporary.path());
         std::fs::create_dir_all(folder)?;
+        if self.commands {
+            let log = Log::open(self.kafka.as_deref(), folder)?;
+            return commands::run(&log, folder, self.runs, &self.of_commands, self.json);
+        }
         let site = Site { folder: folder.to_owned(), plugin: self.plugin(folder)? };
         contender::warm_up(&site.folder_of(contender::Contender::Lantern), &site.plugin)?;
         let log = Log::open(self.kafka.as_deref(), folder)?;

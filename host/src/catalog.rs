@@ -3,6 +3,10 @@
 //! Which generation is live is not said here but by the link that people open, since both cannot change in
 //! one step: after a crash the link is right.
 
+mod handlers;
+
+pub use handlers::Handler;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -86,6 +90,14 @@ impl Wanted {
             Wanted::Running => "running",
             Wanted::Paused => "paused",
             Wanted::Removed => "removed",
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        match text {
+            "running" => Wanted::Running,
+            "paused" => Wanted::Paused,
+            _ => Wanted::Removed,
         }
     }
 }
@@ -173,6 +185,7 @@ impl Catalog {
                 .map_err(failed)?,
             found => return Err(Error::Format { path: path.into(), found }),
         }
+        connection.execute_batch(handlers::TABLE).map_err(failed)?;
         Ok(Catalog { connection: Mutex::new(connection), path: path.into() })
     }
 
@@ -372,10 +385,6 @@ fn plugin(row: &Row<'_>) -> rusqlite::Result<Plugin> {
         generation: row.get(2)?,
         fallback: row.get(3)?,
         previous: previous.0.zip(previous.1),
-        wanted: match row.get::<_, String>(6)?.as_str() {
-            "running" => Wanted::Running,
-            "paused" => Wanted::Paused,
-            _ => Wanted::Removed,
-        },
+        wanted: Wanted::parse(&row.get::<_, String>(6)?),
     })
 }

@@ -1,7 +1,7 @@
 //! `lantern.toml`, environment and flags. The options belong to the modules that use them; here they are
 //! only put together: file, then `LANTERN_*` variables, then flags, the later winning.
 
-use crate::{http, log, projection, wasm};
+use crate::{command, http, log, projection, wasm};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ pub const DEFAULT_FILE: &str = "lantern.toml";
 /// What the names of environment variables start with.
 const PREFIX: &str = "LANTERN_";
 /// The sections whose keys can be set from the environment, as `LANTERN_<SECTION>_<KEY>`.
-const SECTIONS: [&str; 6] = ["kafka", "broker", "http", "batch", "limits", "rebuild"];
+const SECTIONS: [&str; 7] = ["kafka", "broker", "http", "batch", "limits", "rebuild", "commands"];
 /// How like a key has to be to one that exists for it to be suggested.
 const LIKENESS_MIN: f64 = 0.7;
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub limits: wasm::Limits,
     /// Generations that are built beside the live ones.
     pub rebuild: projection::RebuildOptions,
+    /// How commands are decided and appended.
+    pub commands: command::Options,
     /// Settings of single projections, by name.
     pub projections: BTreeMap<String, projection::Options>,
 }
@@ -51,6 +53,7 @@ impl Default for Config {
             batch: projection::BatchOptions::default(),
             limits: wasm::Limits::default(),
             rebuild: projection::RebuildOptions::default(),
+            commands: command::Options::default(),
             projections: BTreeMap::new(),
         }
     }

@@ -105,12 +105,17 @@ impl DataDir {
 
     /// The names of the read models that are there, sorted.
     pub fn read_models(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.root.join("read-models")).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".db").map(str::to_owned))
-            .collect();
-        names.sort();
-        names
+        databases(&self.root.join("read-models"))
+    }
+
+    /// The state, versions and events of the aggregates of one type.
+    pub fn aggregates(&self, name: &str) -> PathBuf {
+        self.root.join("aggregates").join(format!("{name}.db"))
+    }
+
+    /// The types of aggregates that are there, sorted.
+    pub fn aggregate_types(&self) -> Vec<String> {
+        databases(&self.root.join("aggregates"))
     }
 
     /// How a projection was when its state last changed.
@@ -173,6 +178,16 @@ impl Holder {
             .map_or_else(|_| "an unknown time".into(), |now| now.to_string());
         Holder { pid: 0, command: command.into(), started, broker: None, embedded: false, http: None }
     }
+}
+
+/// The names of a folder's databases, sorted.
+fn databases(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".db").map(str::to_owned))
+        .collect();
+    names.sort();
+    names
 }
 
 fn read_holder(file: &mut File) -> Option<Holder> {

@@ -11,17 +11,21 @@
 //! * [`catalog`]: what is deployed, as it was left, and the history.
 //! * [`config`]: `lantern.toml`, environment and flags; composes the options that the modules own.
 //! * [`data_dir`]: where everything lies, and who may write it.
+//! * [`command`]: one aggregate type: decide, append, keep, answer.
 //! * [`projection`]: one projection: fetch, decode, batch, apply, commit.
 //! * [`plugin`]: an artifact: bytes, digest, exports, manifest.
+//! * [`aggregate_store`]: states, events and idempotency keys of one aggregate type.
 //! * [`wasm`]: the engine. The only module that knows wasmtime.
 //! * [`read_model`]: a projection's database. The only module that knows SQLite.
 //! * [`log`]: the client of the log. The only module that knows librdkafka.
 //! * [`event`]: records, envelopes, events. Everything may use it; it uses nothing.
 //!
-//! `log`, `wasm` and `read_model` do not import each other; `projection` is where they meet.
+//! `log`, `wasm`, `read_model` and `aggregate_store` do not import each other; `projection` and `command` are where they meet.
 
+pub mod aggregate_store;
 pub mod catalog;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod data_dir;
 pub mod deployment;

@@ -1,4 +1,6 @@
-//! Write Lantern projections in Rust.
+//! Write Lantern plugins in Rust: projections and command handlers.
+//!
+//! # A projection
 //!
 //! A projection is a struct and a function: it is given events one by one, and writes rows.
 //!
@@ -37,12 +39,71 @@
 //! # fn main() {}
 //! ```
 //!
+//! # A command handler
+//!
+//! An aggregate is a struct and two functions: one decides which events a command leads to, the other applies them.
+//!
+//! ```
+//! use lantern_sdk::{Aggregate, Context, Manifest, Rejection};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Default, Serialize, Deserialize)]
+//! struct Account {
+//!     cents: i64,
+//! }
+//!
+//! #[derive(Deserialize)]
+//! enum Command {
+//!     Deposit { cents: i64 },
+//!     Withdraw { cents: i64 },
+//! }
+//!
+//! #[derive(Serialize, Deserialize)]
+//! enum Event {
+//!     Deposited { cents: i64 },
+//!     Withdrawn { cents: i64 },
+//! }
+//!
+//! impl Aggregate for Account {
+//!     type Command = Command;
+//!     type Event = Event;
+//!     type Rejection = Rejection;
+//!
+//!     fn manifest() -> Manifest {
+//!         Manifest::new("account").topic("accounts")
+//!     }
+//!
+//!     fn decide(&self, command: Command, _: &Context<'_>) -> Result<Vec<Event>, Rejection> {
+//!         match command {
+//!             Command::Deposit { cents } => Ok(vec![Event::Deposited { cents }]),
+//!             Command::Withdraw { cents } if cents > self.cents => {
+//!                 Err(Rejection::new("overdrawn", format!("the account has {} cents", self.cents)))
+//!             }
+//!             Command::Withdraw { cents } => Ok(vec![Event::Withdrawn { cents }]),
+//!         }
+//!     }
+//!
+//!     fn evolve(&mut self, event: Event) {
+//!         match event {
+//!             Event::Deposited { cents } => self.cents += cents,
+//!             Event::Withdrawn { cents } => self.cents -= cents,
+//!         }
+//!     }
+//! }
+//!
+//! lantern_sdk::aggregate!(Account);
+//! # fn main() {}
+//! ```
+//!
 //! # Layout
 //!
-//! * [`Projection`], [`Manifest`], [`projection!`](crate::projection!): what a plugin is.
+//! * [`Projection`], [`Manifest`], [`projection!`](crate::projection!): what a projection is.
+//! * [`Aggregate`], [`Context`], [`Rejection`], [`aggregate!`](crate::aggregate!): what a command handler is;
+//!   [`given`] tests what it decides.
 //! * [`Event`]: what it is given; [`Event::decode`] makes it one of its own types.
 //! * [`Db`]: what it writes: SQL by [`Db::execute`] and [`Db::query`], or rows of a [`Table`], which are
 //!   gathered over the batch and written once.
+//! * [`Db::send`], [`Command`], [`Rejected`]: what a process manager sends, and what becomes of it.
 //! * [`value`]: how Rust's types become SQLite's five kinds of value, and back.
 //! * [`log`]: messages for the plugin's log.
 //! * [`Error`]: why an event could not be applied.
@@ -50,10 +111,14 @@
 //! Natively a plugin is an ordinary crate, so that its own functions can be tested; it meets its database
 //! only inside the host.
 
+mod aggregate;
+mod command;
 mod db;
 mod decode;
+mod encode;
 mod error;
 mod event;
+mod given;
 #[doc(hidden)]
 pub mod guest;
 pub mod log;
@@ -61,9 +126,12 @@ mod manifest;
 mod query;
 pub mod value;
 
+pub use aggregate::{Aggregate, Context, Rejection};
+pub use command::{Command, Rejected};
 pub use db::{BUFFER_BYTES_MAX, Db, ROWS_MAX, RowMut, Table};
 pub use error::{Error, Fault, Result};
 pub use event::Event;
+pub use given::{Given, given};
 pub use manifest::{Envelope, Manifest};
 pub use query::{Row, Rows};
 pub use value::Value;
@@ -100,9 +168,9 @@ macro_rules! projection {
                     ::std::cell::RefCell::new($crate::guest::Runner::imported());
             }
 
-            impl $crate::guest::bindings::exports::lantern::plugin::meta::Guest for Component {
+            impl $crate::guest::described::exports::lantern::plugin::meta::Guest for Component {
                 fn describe() -> ::std::string::String {
-                    $crate::guest::describe::<$projection>()
+                    $crate::guest::describe(<$projection as $crate::Projection>::manifest)
                 }
             }
 
@@ -116,7 +184,8 @@ macro_rules! projection {
                 }
             }
 
-    $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
+            $crate::guest::described::export!(Component with_types_in $crate::guest::described);
+            $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
         };
     };
 }

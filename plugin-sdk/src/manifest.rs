@@ -27,6 +27,7 @@ impl Manifest {
                 schema: Vec::new(),
                 state_version: 1,
                 queries: BTreeMap::new(),
+                sends: Vec::new(),
             },
         }
     }
@@ -95,6 +96,18 @@ impl Manifest {
         let query = contract::Query { sql: sql.into(), description: description.into() };
         self.inner.queries.insert(name.into(), query);
         self
+    }
+
+    /// Sends commands to aggregates of these types, by [`Db::send`](crate::Db::send): the projection is a process
+    /// manager.
+    pub fn sends<T: Into<String>>(mut self, aggregates: impl IntoIterator<Item = T>) -> Self {
+        self.inner.sends.extend(aggregates.into_iter().map(Into::into));
+        // What it sends says by these what it was caused by.
+        self.headers(["ce_id", "ce_correlationid"])
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.inner.name
     }
 
     /// The manifest as the host reads it.

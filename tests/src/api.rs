@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::guest::Plugin;
-use crate::http;
+use crate::http::{self, Reply};
 
 /// Asks one host.
 #[derive(Clone, Debug)]
@@ -107,6 +107,31 @@ impl Api {
         let mut body = answer.ok()?;
         let generation = body["generation"].as_i64().context("an answer without its generation")?;
         Ok(Rows { generation, rows: serde_json::from_value(body["rows"].take())? })
+    }
+
+    /// A command, with headers such as `Idempotency-Key`; what is not an answer is not one yet.
+    ///
+    /// # Errors
+    ///
+    /// Where no answer comes, as from a host that was killed meanwhile.
+    pub fn command(
+        &self,
+        (aggregate, id): (&str, &str),
+        (name, data): (&str, Value),
+        headers: &[(&str, &str)],
+    ) -> Result<Reply> {
+        let body = json!({ "type": name, "data": data }).to_string();
+        let target = format!("/v1/aggregates/{aggregate}/{id}/commands");
+        http::exchange(&self.address, "POST", &target, headers, body.as_bytes())
+    }
+
+    /// `GET` of what is below `/v1/aggregates`.
+    ///
+    /// # Errors
+    ///
+    /// Where no answer comes.
+    pub fn aggregates(&self, path: &str) -> Result<Reply> {
+        http::exchange(&self.address, "GET", &format!("/v1/aggregates{path}"), &[], &[])
     }
 
     fn ask(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer> {

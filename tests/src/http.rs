@@ -1,5 +1,6 @@
 //! A client of HTTP that shares no code with the one under test: a request and its answer, no more.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -9,25 +10,58 @@ use serde_json::Value;
 
 use crate::wait::WAIT_MS_MAX;
 
+/// What was answered.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// HTTP's status.
+    pub status: u16,
+    /// The headers, by their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The JSON of the body; null where it is empty.
+    pub body: Value,
+}
+
 /// Sends a request and reads its answer; answers the status and the JSON of the body.
 ///
 /// # Errors
 ///
 /// Where nobody answers, or something that is not HTTP with JSON.
 pub fn ask(address: &str, method: &str, target: &str, body: &[u8]) -> Result<(u16, Value)> {
+    let Reply { status, body, .. } = exchange(address, method, target, &[], body)?;
+    Ok((status, body))
+}
+
+/// The same, with headers of its own, and all of the answer.
+///
+/// # Errors
+///
+/// Where nobody answers, or something that is not HTTP with JSON.
+pub fn exchange(
+    address: &str,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Reply> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_millis(WAIT_MS_MAX)))?;
-    write!(
-        stream,
+    let mut own: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        own.push_str("Content-Type: application/json\r\n");
+    }
+    let head = format!(
         "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nUser-Agent: raw\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+         {own}Content-Length: {}\r\n\r\n",
         body.len()
-    )?;
-    stream.write_all(body)?;
+    );
+    stream.write_all(&[head.as_bytes(), body].concat())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").with_context(|| answer.clone())?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.with_context(|| answer.clone())?;
-    Ok((status, serde_json::from_str(body).with_context(|| answer.clone())?))
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    let json = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_str(body) };
+    Ok(Reply { status, headers, body: json.with_context(|| answer.clone())? })
 }

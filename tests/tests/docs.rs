@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 /// A struct of settings, where it is declared, and the heading of its table in docs/configuration.md.
-const SETTINGS: [(&str, &str, &str); 8] = [
+const SETTINGS: [(&str, &str, &str); 9] = [
     ("host/src/config.rs", "Config", "## Folders"),
     ("host/src/http/options.rs", "Options", "## `[http]`"),
+    ("host/src/command/options.rs", "Options", "## `[commands]`"),
     ("host/src/projection/options.rs", "BatchOptions", "## `[batch]`"),
     ("host/src/projection/options.rs", "RebuildOptions", "## `[rebuild]`"),
     ("host/src/wasm/limits.rs", "Limits", "## `[limits]`"),
@@ -84,7 +85,7 @@ fn the_configurations_page_names_every_key_with_its_default() {
         let fields = fields(&source, name);
         let defaults = defaults(&source, name);
         // The keys of the client are librdkafka's, and those of the file's top are sections but for two.
-        let sections = ["kafka", "broker", "http", "batch", "rebuild", "limits", "projections"];
+        let sections = ["kafka", "broker", "http", "batch", "rebuild", "limits", "commands", "projections"];
         let keys: Vec<_> =
             fields.iter().filter(|field| name != "Config" || !sections.contains(field)).collect();
         assert_eq!(
@@ -152,6 +153,7 @@ fn every_command_that_a_page_shows_exists() {
         "docs/http.md",
         "docs/verifying.md",
         "docs/writing-projections.md",
+        "examples/checkout/README.md",
         "examples/commits/README.md",
         "examples/orders/README.md",
     ];

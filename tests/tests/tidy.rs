@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The host's modules from top to bottom: each imports only from those below it.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 15] = [
     "cli",
     "host",
     "http",
@@ -15,22 +15,27 @@ const LAYERS: [&str; 13] = [
     "catalog",
     "config",
     "data_dir",
+    "command",
     "projection",
     "plugin",
     "wasm",
     "read_model",
+    "aggregate_store",
     "log",
     "event",
 ];
 /// Modules above `config` whose options it composes, as those of all others: nothing else of them, and the options
 /// import nothing.
 const COMPOSED: [&str; 1] = ["http"];
-/// These meet in `projection` and nowhere else.
-const STRANGERS: [&str; 3] = ["log", "wasm", "read_model"];
-/// A crate that these modules of the host know, and no other. SQLite holds two things that have nothing in
-/// common.
-const OWNED: [(&str, &[&str]); 3] =
-    [("rdkafka", &["log"]), ("wasmtime", &["wasm"]), ("rusqlite", &["read_model", "catalog"])];
+/// These meet in `projection` and `command`, and nowhere else.
+const STRANGERS: [&str; 4] = ["log", "wasm", "read_model", "aggregate_store"];
+/// A crate that these modules of the host know, and no other. SQLite holds three things that have nothing
+/// in common.
+const OWNED: [(&str, &[&str]); 3] = [
+    ("rdkafka", &["log"]),
+    ("wasmtime", &["wasm"]),
+    ("rusqlite", &["read_model", "aggregate_store", "catalog"]),
+];
 
 /// A file that is longer has more than one reason to change, or stands here with its own.
 const LINES_MAX: usize = 400;
@@ -193,7 +198,9 @@ fn imports_of_the_host_point_one_way() {
                 Some(_)
                     if import != module && STRANGERS.contains(&module) && STRANGERS.contains(&&*import) =>
                 {
-                    broken.push(format!("{path}: {module} imports {import}; they meet in projection"));
+                    broken.push(format!(
+                        "{path}: {module} imports {import}; they meet in projection or command"
+                    ));
                 }
                 _ => {}
             }

@@ -1,7 +1,9 @@
 //! The commands, one file each. A command's doc comments are its help.
 
+mod aggregate;
 mod backup;
 mod build;
+mod command;
 mod config;
 mod context;
 mod demo;
@@ -87,6 +89,8 @@ enum Command {
     Resume(resume::Resume),
     Remove(remove::Remove),
     History(history::History),
+    Command(command::Command),
+    Aggregate(aggregate::Aggregate),
     Produce(produce::Produce),
     Topics(topics::Topics),
     Query(query::Query),
@@ -119,6 +123,8 @@ pub fn main() -> ExitCode {
                 Command::Resume(resume) => resume.run(&context),
                 Command::Remove(remove) => remove.run(&context),
                 Command::History(history) => history.run(&context),
+                Command::Command(command) => command.run(&context),
+                Command::Aggregate(aggregate) => aggregate.run(&context),
                 Command::Produce(produce) => produce.run(&context),
                 Command::Topics(topics) => topics.run(&context),
                 Command::Query(query) => query.run(&context),

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 /// Build a read model anew beside the live one, from the log, and promote it.
 ///
-/// Queries are answered meanwhile. The generation before is kept for `lantern rollback`.
+/// Queries are answered meanwhile. The generation before is kept for `lantern rollback`. Of a command handler, the state of every
+/// aggregate is folded from its events again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  lantern rebuild orders")]
 pub struct Rebuild {

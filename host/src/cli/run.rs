@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Run projections: apply events to read models as they arrive, until told to stop.
+/// Run plugins: apply events to read models as they arrive and take commands, until told to stop.
 ///
 /// Runs the plugins that are named, those in the plugins folder, and what was deployed before. A plugin that is saved in
 /// the plugins folder meanwhile is swapped in, or its read model is rebuilt beside the live one; `lantern deploy` does the
@@ -72,7 +72,7 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
     };
     // One plugin that is broken keeps no other from running; the log and the history say why.
     let refused = host.deployments().resume(&plugins).await?.len();
-    if once && refused == plugins.len() && host.deployments().plugins().is_empty() {
+    if once && refused == plugins.len() && host.deployments().deployed().is_empty() {
         host.shutdown().await?;
         bail!("no plugin could be run; each one's error is above");
     }
@@ -81,7 +81,7 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
     }
     if !once {
         host.serve_http(&context.config.http).await?;
-        if host.deployments().plugins().is_empty() {
+        if host.deployments().deployed().is_empty() {
             tracing::info!(
                 "no plugin runs yet: save one in {}, or deploy one with `lantern deploy my.wasm`",
                 plugins_dir.display()

@@ -1,10 +1,12 @@
 //! `lantern status`
 
+use super::aggregate;
 use super::running::{Running, show};
 use super::{Context, output};
+use crate::command;
 use crate::data_dir::Holder;
 use crate::deployment::persisted;
-use crate::deployment::report::{self, Rebuild};
+use crate::deployment::report::{self, Deployed, Rebuild};
 use crate::log::Client;
 use crate::projection::{self, State};
 use crate::read_model::Reader;
@@ -28,6 +30,8 @@ struct Report {
     host: Option<Holder>,
     broker: Option<Broker>,
     projections: Vec<Projection>,
+    /// The command handlers.
+    handlers: Vec<command::Status>,
 }
 
 #[derive(Serialize)]
@@ -64,18 +68,31 @@ impl Status {
         // A host that does not answer yet, or no more, has left its files.
         let plugins = match &host {
             Some(Holder { http: Some(address), .. }) => {
-                Running::at(address, "status").plugins().unwrap_or_default()
+                Running::at(address, "status").deployed().unwrap_or_default()
             }
             _ => Vec::new(),
         };
-        let mut projections: Vec<Projection> = plugins.into_iter().map(told).collect();
+        let mut projections = Vec::new();
+        let mut handlers = Vec::new();
+        for plugin in plugins {
+            match plugin {
+                Deployed::Projection(plugin) => projections.push(told(plugin)),
+                Deployed::Commands(handler) => handlers.push(handler.status),
+            }
+        }
         for name in context.data.read_models() {
             if !projections.iter().any(|projection| projection.name == name) {
                 projections.push(projection(context, &name, host.is_some(), client.as_ref()));
             }
         }
         projections.sort_by(|a, b| a.name.cmp(&b.name));
-        let report = Report { host, broker, projections };
+        for status in aggregate::statuses(context) {
+            if !handlers.iter().any(|handler| handler.name == status.name) {
+                handlers.push(status);
+            }
+        }
+        handlers.sort_by(|a, b| a.name.cmp(&b.name));
+        let report = Report { host, broker, projections, handlers };
         if self.json {
             output::json(&report)?
         } else {
@@ -153,6 +170,7 @@ fn show(report: &Report) -> anyhow::Result<()> {
     if let Some(Broker { address, embedded }) = &report.broker {
         output::line(&format!("log at {address}{}", if *embedded { " (embedded)" } else { "" }))?;
     }
+    show_handlers(&report.handlers)?;
     if report.projections.is_empty() {
         return output::line("no read model yet");
     }
@@ -181,6 +199,29 @@ fn show(report: &Report) -> anyhow::Result<()> {
         }
         if let Some(rebuild) = rebuild {
             output::line(&format!("{name}: {}", show::progress(rebuild)))?;
+        }
+    }
+    Ok(())
+}
+
+fn show_handlers(handlers: &[command::Status]) -> anyhow::Result<()> {
+    if handlers.is_empty() {
+        return Ok(());
+    }
+    let mut table = output::table(&["aggregate", "state", "lag", "aggregates", "topic"]);
+    for command::Status { name, state, lag, aggregates, topic, .. } in handlers {
+        table.add_row([
+            name.clone(),
+            state.to_string(),
+            lag.to_string(),
+            aggregates.to_string(),
+            topic.clone(),
+        ]);
+    }
+    output::line(&table.to_string())?;
+    for command::Status { name, error, .. } in handlers {
+        if let Some(error) = error {
+            output::line(&format!("{name}: {error}"))?;
         }
     }
     Ok(())

@@ -25,6 +25,10 @@ impl Deployments {
     }
 
     async fn act_now(&self, name: &str, action: Action, by: &str) -> Result<Outcome, Error> {
+        let handler = self.inner.handlers().get(name).cloned();
+        if let Some(handler) = handler {
+            return self.act_on_handler(&handler, action, by).await;
+        }
         let slot = self.inner.known(name)?;
         let mut state = slot.state.lock().await;
         self.refuse_when_stopping()?;
@@ -104,9 +108,11 @@ impl Deployments {
             None => Ok(()),
         };
         let prepared = match finished {
-            Ok(()) => state.generations.set_live(generation).map_err(|error| error.to_string()),
+            Ok(()) => self.take_over_outbox(slot, state, live, generation).await,
             Err(reason) => Err(reason),
         };
+        let prepared =
+            prepared.and_then(|()| state.generations.set_live(generation).map_err(|error| error.to_string()));
         if let Err(reason) = prepared {
             if let Some(worker) = state.worker.as_ref().filter(|_| is_held) {
                 worker.release();
@@ -135,6 +141,30 @@ impl Deployments {
             self.show_paused(slot, state)?;
         }
         Ok(switched.then(|| since.elapsed()))
+    }
+
+    /// Has a generation that is about to go live wait for the same commands to be sent as the live one: a replay changes
+    /// what is thought of the past, and not what was sent for it.
+    async fn take_over_outbox(
+        &self,
+        slot: &Slot,
+        state: &State,
+        live: u32,
+        generation: u32,
+    ) -> Result<(), String> {
+        let (from, to) = (state.generations.path(live), state.generations.path(generation));
+        if live == generation || !from.exists() {
+            return Ok(());
+        }
+        let left = self.blocking(move |_| Ok(read_model::outbox::take_over(&from, &to)?)).await;
+        let left = left.map_err(|error| error.to_string())?;
+        if left > 0 {
+            tracing::warn!(
+                "{}: {left} commands that were to be sent stay in generation {live}: the plugin sends none any more",
+                slot.name
+            );
+        }
+        Ok(())
     }
 
     /// Waits until a rebuild is where the live generation is, then promotes it, or compares for a preview.

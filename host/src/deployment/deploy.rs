@@ -4,7 +4,7 @@ use super::report::{Done, Outcome, Previous, RebuildState};
 use super::slot::{Slot, State};
 use super::{Artifact, Deployments, Error, Inner, persisted};
 use crate::catalog::{self, Wanted};
-use crate::plugin::{self, Digest, Plugin};
+use crate::plugin::{self, Digest, Kind, Plugin};
 use crate::projection::{self, Projection, Status, Worker};
 use std::path::Path;
 use std::sync::Arc;
@@ -65,21 +65,44 @@ impl Deployments {
             self.inner.record(&rejected(expected, 0), &by, Some(&reason))?;
             return Err(Error::Rejected { reason });
         }
-        let slot = self.inner.slot(&plugin.name)?;
-        let mut state = slot.state.lock().await;
-        self.refuse_when_stopping()?;
-        let deployed = self.deploy_into(&slot, &mut state, &plugin, preview).await;
-        if let (Some(file), Ok(_)) = (file, &deployed) {
-            // Before another file can come with the same name.
-            self.inner.catalog.set_file(file, Some((&digest, &plugin.name)))?;
-        }
-        match &deployed {
-            Ok(Outcome { result: Done::Unchanged, .. }) => {}
-            Ok(outcome) => self.inner.record(outcome, &by, None)?,
-            Err(error) => {
-                let generation = state.generations.live().unwrap_or(0);
-                self.inner.record(&rejected(&plugin.name, generation), &by, Some(&error.to_string()))?;
+        // While the plugin's place is held: before another file can come with the same name.
+        let note = |deployed: &Result<Outcome, Error>, generation| -> Result<(), Error> {
+            if let (Some(file), Ok(_)) = (file, deployed) {
+                self.inner.catalog.set_file(file, Some((&digest, &plugin.name)))?;
             }
+            match deployed {
+                Ok(Outcome { result: Done::Unchanged, .. }) => Ok(()),
+                Ok(outcome) => self.inner.record(outcome, &by, None),
+                Err(error) => {
+                    self.inner.record(&rejected(&plugin.name, generation), &by, Some(&error.to_string()))
+                }
+            }
+        };
+        if let Err(error) = self.inner.claim(&plugin) {
+            let refused = Err(error);
+            note(&refused, 0)?;
+            return refused;
+        }
+        let deployed = match plugin.kind {
+            Kind::Projection => {
+                let slot = self.inner.slot(&plugin.name)?;
+                let mut state = slot.state.lock().await;
+                self.refuse_when_stopping()?;
+                let deployed = self.deploy_into(&slot, &mut state, &plugin, preview).await;
+                note(&deployed, state.generations.live().unwrap_or(0))?;
+                deployed
+            }
+            Kind::Commands => {
+                let slot = self.inner.handler_slot(&plugin.name);
+                let mut state = slot.state.lock().await;
+                self.refuse_when_stopping()?;
+                let deployed = self.deploy_handler(&slot, &mut state, &plugin, preview).await;
+                note(&deployed, 0)?;
+                deployed
+            }
+        };
+        if deployed.is_err() {
+            self.inner.unclaim(&plugin.name)?;
         }
         deployed
     }
@@ -110,9 +133,8 @@ impl Deployments {
         let catalog = &self.inner.catalog;
         if let Some((taken, name)) = catalog.file(&origin)?
             && taken == digest
-            && let Ok(slot) = self.inner.known(&name)
+            && let Some(generation) = self.inner.generation(&name)
         {
-            let generation = slot.generation();
             return Ok(Outcome { name, digest, result: Done::Unchanged, generation, pause_us: None });
         }
         let this = self.clone();
@@ -150,7 +172,7 @@ impl Deployments {
         plugin: &Arc<Plugin>,
         preview: bool,
     ) -> Result<Outcome, Error> {
-        self.refuse_twins(slot, plugin)?;
+        self.refuse_twins(plugin, slot.generation() > 0)?;
         let outcome = |result, generation| Outcome {
             name: plugin.name.clone(),
             digest: plugin.digest.to_string(),
@@ -190,9 +212,8 @@ impl Deployments {
         Ok(outcome(if preview { Done::Previewing } else { Done::Rebuilding }, generation))
     }
 
-    /// Refuses a second file with a plugin of the same name, which would write the same read model.
-    fn refuse_twins(&self, slot: &Slot, plugin: &Plugin) -> Result<(), Error> {
-        let is_running = slot.generation() > 0;
+    /// Refuses a second file with a plugin of the same name, which would be in the place of the first.
+    pub(super) fn refuse_twins(&self, plugin: &Plugin, is_running: bool) -> Result<(), Error> {
         let origin = Path::new(&plugin.origin);
         if !is_running || !origin.exists() {
             return Ok(());

@@ -1,6 +1,7 @@
 //! Why something is not deployed, and what runs on then.
 
-use crate::{catalog, data_dir, plugin, read_model};
+use crate::plugin::Kind;
+use crate::{catalog, command, data_dir, plugin, read_model};
 use std::io;
 
 /// Why a request was not carried out. What ran before runs on.
@@ -23,6 +24,46 @@ pub enum Error {
         name: String,
         /// Where the first came from.
         other: String,
+    },
+    /// The name stands for something else.
+    #[error(
+        "{origin}: {name:?} is the name of a {} here, and this plugin is none. Give it another name",
+        match kind { Kind::Projection => "projection", Kind::Commands => "command handler" }
+    )]
+    OtherKind {
+        /// Where the plugin came from.
+        origin: String,
+        /// Its name.
+        name: String,
+        /// What the name stands for.
+        kind: Kind,
+    },
+    /// There is no such type of aggregate.
+    #[error(
+        "there is no aggregate {name:?} here; {}",
+        if known.is_empty() { "no command handler is deployed".to_owned() } else { format!("known: {}", known.join(", ")) }
+    )]
+    UnknownAggregate {
+        /// The type that was asked for.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A command handler does not run.
+    #[error("{name} takes no commands: {reason}")]
+    TakesNoCommands {
+        /// The type of aggregate.
+        name: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// Aggregates could not be folded anew.
+    #[error("{name} is not folded anew: {source}")]
+    Refold {
+        /// The type of aggregate.
+        name: String,
+        /// Why.
+        source: command::Error,
     },
     /// There is no such plugin.
     #[error("there is no plugin {name:?} here; `lantern status` lists those that there are")]
@@ -52,9 +93,9 @@ pub enum Error {
     #[error(transparent)]
     ReadModel(#[from] read_model::Error),
     /// The system has no thread for it.
-    #[error("{name}: no thread for the projection: {source}")]
+    #[error("{name}: no thread for it: {source}")]
     Thread {
-        /// The projection.
+        /// The plugin.
         name: String,
         /// What the system says.
         source: io::Error,

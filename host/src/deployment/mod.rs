@@ -7,8 +7,9 @@
 //! * `deploy`: a new artifact: start, swap or rebuild.
 //! * `beside`: what is built beside a live generation.
 //! * `act`: what people ask of a plugin that is there: rollback, promote, reset, pause, remove.
+//! * `handlers`: command handlers, which have no generations.
 //! * `resume`: takes up what the catalog and the files say, after a start.
-//! * `slot`: one plugin, its projection, and what is built beside it.
+//! * `slot`: one projection's plugin, the projection, and what is built beside it.
 //! * `rebuild`: the thread that fills a new generation.
 //! * [`generations`]: the files of a read model, and the link to the live one.
 //! * [`persisted`]: what is left of a projection's status for other processes to read.
@@ -21,6 +22,7 @@ mod beside;
 mod deploy;
 mod error;
 pub mod generations;
+mod handlers;
 pub mod persisted;
 mod rebuild;
 pub mod report;
@@ -33,10 +35,11 @@ pub use error::Error;
 use crate::catalog::{self, Catalog};
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::plugin::Kind;
 use crate::projection::{State, Status};
-use crate::{log, wasm};
+use crate::{command, log, wasm};
 use generations::Generations;
-use report::{Done, Entry, Outcome, Plugin};
+use report::{Deployed, Done, Entry, Outcome, Plugin};
 use slot::Slot;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,6 +96,9 @@ struct Inner {
     once: bool,
     catalog: Catalog,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    handlers: Mutex<BTreeMap<String, Arc<handlers::Slot>>>,
+    /// What each name stands for, from the moment on at which somebody deploys it.
+    kinds: Mutex<BTreeMap<String, Kind>>,
     /// Bounds how many rebuilds run at once.
     rebuilds: Arc<Semaphore>,
     /// Whether the host is going down.
@@ -112,14 +118,18 @@ impl Deployments {
         log: &log::Options,
         once: bool,
     ) -> Result<Self, Error> {
+        let catalog = Catalog::open(&data.catalog())?;
+        let kinds = kinds(&catalog)?;
         let inner = Inner {
             config: config.clone(),
             data: data.clone(),
             engine: engine.clone(),
             log: log.clone(),
             once,
-            catalog: Catalog::open(&data.catalog())?,
+            catalog,
             slots: Mutex::new(BTreeMap::new()),
+            handlers: Mutex::new(BTreeMap::new()),
+            kinds: Mutex::new(kinds),
             rebuilds: Arc::new(Semaphore::new(config.rebuild.at_once_max.max(1))),
             is_stopping: AtomicBool::new(false),
         };
@@ -127,10 +137,30 @@ impl Deployments {
     }
 
     /// A moment of every plugin, in the order of their names.
+    pub fn deployed(&self) -> Vec<Deployed> {
+        let mut all: Vec<Deployed> = self.plugins().into_iter().map(Deployed::Projection).collect();
+        all.extend(self.handlers().into_iter().map(Deployed::Commands));
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        all
+    }
+
+    /// A moment of every projection and its plugin, in the order of their names.
     pub fn plugins(&self) -> Vec<Plugin> {
         let slots: Vec<Arc<Slot>> = self.inner.slots().values().cloned().collect();
         // One whose artifact was rejected at once has a place and no read model.
         slots.iter().map(|slot| slot.report()).filter(|plugin| plugin.generation > 0).collect()
+    }
+
+    /// A moment of every command handler, in the order of their names.
+    pub fn handlers(&self) -> Vec<report::Handler> {
+        let slots: Vec<Arc<handlers::Slot>> = self.inner.handlers().values().cloned().collect();
+        let all = slots.iter().map(|slot| slot.report());
+        // One that was purged is only remembered, and one that was rejected at once never was.
+        all.filter(|handler| !handler.status.digest.is_empty() && !self.is_purged(&handler.status)).collect()
+    }
+
+    fn is_purged(&self, status: &command::Status) -> bool {
+        status.state == command::State::Stopped && !self.inner.data.aggregates(&status.name).exists()
     }
 
     /// A moment of every projection.
@@ -146,22 +176,30 @@ impl Deployments {
         Ok(self.inner.catalog.history(name)?.into_iter().map(entry).collect())
     }
 
-    /// Waits until nothing happens any more: every projection has stopped or halted, and no rebuild is on
-    /// its way to be promoted.
+    /// Waits until nothing happens any more by itself: every projection has stopped or halted, no rebuild is on
+    /// its way to be promoted, and command handlers have caught up.
     pub async fn over(&self) {
         let slots: Vec<Arc<Slot>> = self.inner.slots().values().cloned().collect();
         for slot in slots {
             slot.over().await;
         }
+        let handlers: Vec<Arc<handlers::Slot>> = self.inner.handlers().values().cloned().collect();
+        for handler in handlers {
+            handler.settled().await;
+        }
     }
 
-    /// Stops everything: projections commit what they have, rebuilds stop between two batches. Answers the
-    /// last status of each projection.
+    /// Stops everything: handlers answer the commands that they have taken, projections commit what they have, rebuilds
+    /// stop between two batches. Answers the last status of each projection.
     pub async fn shutdown(&self) -> Vec<Status> {
         self.inner.is_stopping.store(true, Ordering::Relaxed);
         let slots: Vec<Arc<Slot>> = self.inner.slots().values().cloned().collect();
         for slot in &slots {
             slot.tell_to_stop().await;
+        }
+        let handlers: Vec<Arc<handlers::Slot>> = self.inner.handlers().values().cloned().collect();
+        for handler in handlers {
+            handler.stop().await;
         }
         let mut last = Vec::new();
         for slot in slots {
@@ -176,7 +214,25 @@ impl Inner {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The place of the plugin of this name, which is made if there is none.
+    /// Refuses a name that stands for a plugin of another kind: files, history and status go by it.
+    fn claim(&self, plugin: &crate::plugin::Plugin) -> Result<(), Error> {
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = *kinds.entry(plugin.name.clone()).or_insert(plugin.kind);
+        if kind == plugin.kind {
+            return Ok(());
+        }
+        Err(Error::OtherKind { origin: plugin.origin.clone(), name: plugin.name.clone(), kind })
+    }
+
+    /// Frees a name whose first deployment failed.
+    fn unclaim(&self, name: &str) -> Result<(), Error> {
+        if self.catalog.plugin(name)?.is_none() && self.catalog.handler(name)?.is_none() {
+            self.kinds.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        }
+        Ok(())
+    }
+
+    /// The place of the projection of this name, which is made if there is none.
     fn slot(&self, name: &str) -> Result<Arc<Slot>, Error> {
         let generations = Generations::of(&self.data, name)?;
         let mut slots = self.slots();
@@ -184,10 +240,17 @@ impl Inner {
         Ok(Arc::clone(slot))
     }
 
-    /// The place of a plugin that is there.
+    /// The place of a projection that is there.
     fn known(&self, name: &str) -> Result<Arc<Slot>, Error> {
         let slot = self.slots().get(name).cloned();
         slot.ok_or_else(|| Error::Unknown { name: name.to_owned() })
+    }
+
+    /// The live generation of a plugin that is there; 0 of a command handler, and of what has none.
+    fn generation(&self, name: &str) -> Option<u32> {
+        let is_handler = self.handlers().contains_key(name);
+        let generation = self.slots().get(name).map(|slot| slot.generation());
+        generation.or_else(|| is_handler.then_some(0))
     }
 
     /// A number that no generation of this plugin has or had: the history speaks of those that are gone.
@@ -215,6 +278,7 @@ impl Inner {
             // It could not say its name; the reason says where it came from.
             Some(reason) if name.is_empty() => tracing::error!("{result}: {reason}"),
             Some(reason) => tracing::error!("{name}: {short} {result}: {reason}"),
+            None if *generation == 0 => tracing::info!("{name}: {short} {result}"),
             None => tracing::info!("{name}: {short} {result}, generation {generation}"),
         }
         Ok(self.catalog.record(&catalog::Entry {
@@ -227,6 +291,13 @@ impl Inner {
             reason: reason.map(str::to_owned),
         })?)
     }
+}
+
+/// What the names in the catalog stand for.
+fn kinds(catalog: &Catalog) -> Result<BTreeMap<String, Kind>, catalog::Error> {
+    let projections = catalog.plugins()?.into_iter().map(|known| (known.name, Kind::Projection));
+    let handlers = catalog.handlers()?.into_iter().map(|known| (known.name, Kind::Commands));
+    Ok(projections.chain(handlers).collect())
 }
 
 fn entry(entry: catalog::Entry) -> Entry {

@@ -1,5 +1,6 @@
 //! What is told about deployments, to people and programs: the JSON of the HTTP side and of `--json`.
 
+use crate::command;
 use crate::projection::Status;
 use crate::read_model::Diff;
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,18 @@ pub struct Outcome {
     pub digest: String,
     /// What was done.
     pub result: Done,
-    /// The generation of the read model that it was done to.
+    /// The generation of the read model that it was done to; 0 of a command handler, which has none.
     pub generation: u32,
-    /// How long no event was applied, in microseconds, where that is known at once: a swap, a promotion.
+    /// How long no event was applied or no command decided, in microseconds, where that is known at once: a swap, a
+    /// promotion.
     pub pause_us: Option<u64>,
+}
+
+impl Outcome {
+    /// Whether it was done to a command handler, which has no generations.
+    pub fn is_of_handler(&self) -> bool {
+        self.generation == 0
+    }
 }
 
 /// What was done.
@@ -39,6 +48,8 @@ pub enum Done {
     Discarded,
     /// What ran before runs again.
     RolledBack,
+    /// The state of every aggregate is folded from its events again.
+    Refolded,
     /// The read model is empty, and is filled from the log's beginning.
     Reset,
     /// No event is applied until `resume`.
@@ -54,7 +65,7 @@ pub enum Done {
 }
 
 /// Every [`Done`], as it is written.
-const DONE: [(Done, &str); 14] = [
+const DONE: [(Done, &str); 15] = [
     (Done::Unchanged, "unchanged"),
     (Done::Started, "started"),
     (Done::Swapped, "swapped"),
@@ -63,6 +74,7 @@ const DONE: [(Done, &str); 14] = [
     (Done::Promoted, "promoted"),
     (Done::Discarded, "discarded"),
     (Done::RolledBack, "rolled-back"),
+    (Done::Refolded, "refolded"),
     (Done::Reset, "reset"),
     (Done::Paused, "paused"),
     (Done::Resumed, "resumed"),
@@ -82,6 +94,36 @@ impl std::fmt::Display for Done {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(DONE.iter().find(|(done, _)| done == self).map_or("", |(_, name)| name))
     }
+}
+
+/// A plugin, by what it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Deployed {
+    /// It reads events, and writes a read model.
+    Projection(Plugin),
+    /// It decides commands.
+    Commands(Handler),
+}
+
+impl Deployed {
+    /// The plugin's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Deployed::Projection(plugin) => &plugin.status.name,
+            Deployed::Commands(handler) => &handler.status.name,
+        }
+    }
+}
+
+/// A command handler.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Handler {
+    /// What it shows of itself.
+    #[serde(flatten)]
+    pub status: command::Status,
+    /// The digest of what `rollback` goes back to.
+    pub previous: Option<String>,
 }
 
 /// A plugin, its read model, and what is being built beside it.

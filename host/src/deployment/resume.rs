@@ -12,6 +12,20 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// The files that plugins were taken up from, and those that there are now.
+pub(super) struct Files {
+    sources: Vec<(String, String)>,
+    there: Vec<String>,
+}
+
+impl Files {
+    /// Whether a plugin came from files, and none of them is there.
+    pub fn is_gone(&self, name: &str) -> bool {
+        let mut from = self.sources.iter().filter(|(_, named)| named == name).peekable();
+        from.peek().is_some() && !from.any(|(path, _)| self.there.contains(path))
+    }
+}
+
 impl Deployments {
     /// Runs what ran before, then what these files hold, as [`Deployments::file`] does. What came from a file
     /// that is not among them stays stopped. Answers the files that were refused, and why.
@@ -19,11 +33,12 @@ impl Deployments {
     /// # Errors
     /// When the catalog cannot be used.
     pub async fn resume(&self, files: &[PathBuf]) -> Result<Vec<(PathBuf, Error)>, Error> {
-        let paths: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
-        let sources = self.inner.catalog.files()?;
+        let there = files.iter().map(|path| path.display().to_string()).collect();
+        let known_files = Files { sources: self.inner.catalog.files()?, there };
+        // First: they have a log to catch up with before they answer anybody.
+        self.resume_handlers(&known_files).await?;
         for known in self.inner.catalog.plugins()? {
-            let mut from = sources.iter().filter(|(_, name)| *name == known.name).peekable();
-            let is_gone = from.peek().is_some() && !from.any(|(path, _)| paths.contains(path));
+            let is_gone = known_files.is_gone(&known.name);
             let slot = self.inner.slot(&known.name)?;
             let mut state = slot.state.lock().await;
             let digest = known.digest.clone();

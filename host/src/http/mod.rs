@@ -1,13 +1,16 @@
-//! HTTP: deployments and queries for programs of this machine.
+//! HTTP: deployments, commands and queries for programs of this machine.
 //!
 //! # Layout
 //!
 //! * [`Options`]: what a user may set; an address that other machines reach is refused.
 //! * [`bind`], [`serve`]: from the address to the drained server.
-//! * [`App`]: what is served: `plugins` and `read_models` have the routes.
+//! * [`App`]: what is served: `plugins`, `read_models`, `aggregates` and `commands` have the routes.
+//! * [`ShownEvent`]: an event of an aggregate, as it is answered.
 //! * `guard`: keeps web pages out.
 //! * [`Problem`]: every error, as problem+json.
 
+mod aggregates;
+mod commands;
 mod guard;
 mod options;
 mod plugins;
@@ -17,6 +20,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use aggregates::ShownEvent;
 pub use options::{DEFAULT_ADDRESS, Listen, Options};
 pub use problem::Problem;
 pub use server::{Error, bind, serve};
@@ -86,6 +90,15 @@ impl App {
             .route("/v1/history", get(plugins::history))
             .route("/v1/status", get(status))
             .route("/v1/read-models/{name}/query", bounded(post(read_models::query), BODY_BYTES_MAX));
+        router = router
+            .route("/v1/aggregates", get(aggregates::types))
+            .route("/v1/aggregates/{type}", get(aggregates::list))
+            .route("/v1/aggregates/{type}/{id}", get(aggregates::show))
+            .route("/v1/aggregates/{type}/{id}/events", get(aggregates::events))
+            .route(
+                "/v1/aggregates/{type}/{id}/commands",
+                bounded(post(commands::submit), commands::BYTES_MAX),
+            );
         for (word, action) in ACTIONS {
             router = router.route(&format!("/v1/plugins/{{name}}/{word}"), plugins::act(action));
         }
@@ -114,7 +127,7 @@ async fn status(State(app): State<App>) -> Json<Value> {
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "host": app.data.holder(),
-        "plugins": app.deployments.plugins(),
+        "plugins": app.deployments.deployed(),
     }))
 }
 

@@ -44,13 +44,13 @@ type PathName = Result<Path<String>, PathRejection>;
 
 /// All plugins.
 pub(super) async fn list(State(app): State<App>) -> Json<Value> {
-    Json(json!({ "plugins": app.deployments.plugins() }))
+    Json(json!({ "plugins": app.deployments.deployed() }))
 }
 
 /// One plugin.
 pub(super) async fn show(State(app): State<App>, name: PathName) -> Result<Response, Problem> {
     let Path(name) = name?;
-    let plugin = app.deployments.plugins().into_iter().find(|plugin| plugin.status.name == name);
+    let plugin = app.deployments.deployed().into_iter().find(|plugin| plugin.name() == name);
     plugin.map(|plugin| Json(plugin).into_response()).ok_or_else(|| Error::Unknown { name }.into())
 }
 
@@ -171,8 +171,7 @@ async fn read_history(app: App, name: Option<String>) -> Result<Json<Value>, Pro
         let entries = app.deployments.history(name.as_deref())?;
         match name {
             Some(name)
-                if entries.is_empty()
-                    && !app.deployments.plugins().iter().any(|it| it.status.name == name) =>
+                if entries.is_empty() && !app.deployments.deployed().iter().any(|it| it.name() == name) =>
             {
                 Err(Error::Unknown { name })
             }

@@ -5,6 +5,8 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// Why a request was not carried out, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -19,6 +21,12 @@ pub struct Problem {
     pub status: u16,
     /// What happened here, and what to do.
     pub detail: String,
+    /// What else programs may want of it.
+    #[serde(flatten, default)]
+    pub members: Map<String, Value>,
+    /// When the same may work, in seconds; a header of the answer.
+    #[serde(skip)]
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
@@ -29,7 +37,21 @@ impl Problem {
             title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
+            members: Map::new(),
+            retry_after_s: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
         }
+    }
+
+    /// With a member of its own beside those that every problem has.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says when the same may work; never, if it never does.
+    pub(super) fn after(self, time: Option<Duration>) -> Self {
+        let seconds = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        Problem { retry_after_s: time.map(|time| seconds(time).max(1)), ..self }
     }
 
     /// The request is not of the form that it must have.
@@ -75,8 +97,8 @@ impl IntoResponse for Problem {
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -93,7 +115,20 @@ impl From<deployment::Error> for Problem {
             Error::Unknown { .. } => {
                 Problem::new(StatusCode::NOT_FOUND, "unknown-plugin", "There is no such plugin", detail)
             }
-            Error::NotNow { .. } | Error::Twice { .. } => {
+            Error::UnknownAggregate { .. } => Problem::new(
+                StatusCode::NOT_FOUND,
+                "unknown-aggregate-type",
+                "There is no such type of aggregate",
+                detail,
+            ),
+            Error::TakesNoCommands { .. } => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "The handler takes no commands",
+                detail,
+            ),
+            Error::Refold { source, .. } => Problem { detail, ..source.into() },
+            Error::NotNow { .. } | Error::Twice { .. } | Error::OtherKind { .. } => {
                 Problem::new(StatusCode::CONFLICT, "not-now", "It cannot be done as things are", detail)
             }
             Error::Stopping => {

@@ -183,6 +183,7 @@ fn generation(data: &DataDir, number: u32) {
         digest: String::new(),
         schema: vec![format!("CREATE TABLE generation_{number} (x)")],
         state_version: 1,
+        sends: Vec::new(),
     };
     crate::read_model::Writer::open(
         &data.generation("orders", number),

@@ -128,12 +128,26 @@ impl Client {
     /// # Errors
     /// When the broker refuses or does not answer.
     pub fn create_topic(&self, name: &str, partitions: i32) -> Result<bool, Error> {
+        self.create_topic_with(name, partitions, &[])
+    }
+
+    /// As [`Self::create_topic`], with settings of the topic such as `retention.ms`.
+    ///
+    /// # Errors
+    /// When the broker refuses or does not answer.
+    pub fn create_topic_with(
+        &self,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> Result<bool, Error> {
         let what = format!("creating topic `{name}`");
         let config = self.options.producer()?;
         let context = Context::new(self.options.servers().unwrap_or_default());
         let admin = AdminClient::from_config_and_context(&config, context)
             .map_err(|error| Error::creation(&error))?;
         let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
         let timeouts = AdminOptions::new()
             .request_timeout(Some(METADATA_TIMEOUT))
             .operation_timeout(Some(METADATA_TIMEOUT));

@@ -6,6 +6,7 @@
 //! * [`Consumer`]: reads assigned partitions from given offsets, committed records only.
 //! * [`Partitions`]: reads one partition after the other, as the caller chooses.
 //! * [`Producer`]: appends records, idempotently.
+//! * [`TransactionalProducer`]: appends in transactions, and fences whoever did so before.
 //!
 //! Everything here blocks, with a bound, and belongs on a thread that may. A broker that is away is a
 //! transient [`Error`]: the same object works again when the broker is back.
@@ -17,15 +18,19 @@ mod context;
 mod error;
 mod link;
 mod options;
+mod partitioner;
 mod partitions;
 mod producer;
+mod transaction;
 
 pub use client::{Client, PartitionInfo, TopicInfo};
 pub use consumer::{Consumer, Fetched, Position};
 pub use error::Error;
 pub use options::Options;
+pub use partitioner::partition_of;
 pub use partitions::Partitions;
 pub use producer::{Producer, Report};
+pub use transaction::{NewRecord, TransactionError, TransactionalProducer};
 
 /// A place in a partition: the next record to read, or the one that would come next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -135,6 +135,22 @@ impl Options {
         self.base(&PRODUCER_DEFAULTS)
     }
 
+    /// Settings for a client that appends in transactions under this name.
+    pub(super) fn transactional(&self, id: &str) -> Result<ClientConfig, Error> {
+        let mut config = self.producer()?;
+        match self.get("enable.idempotence") {
+            None | Some("true") => {}
+            Some(other) => {
+                let reason = format!("is {other:?}, but transactions need \"true\"; remove it");
+                return Err(Error::Setting { key: "enable.idempotence".to_owned(), reason });
+            }
+        }
+        config.set("transactional.id", id);
+        // Records gather while the transaction's partitions are made known: to wait longer gains nothing.
+        config.set("linger.ms", self.get("linger.ms").unwrap_or("0"));
+        Ok(config)
+    }
+
     fn base(&self, defaults: &[(&str, &str)]) -> Result<ClientConfig, Error> {
         if self.servers().is_none_or(|servers| servers.trim().is_empty()) {
             let reason = "is not set; set it to the brokers, such as `localhost:9092`".to_owned();

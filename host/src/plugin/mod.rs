@@ -1,16 +1,15 @@
 //! A plugin as an artifact: bytes, digest, component, manifest.
 
 mod digest;
-mod no_database;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::wasm::Kind;
 pub use digest::Digest;
 
-use crate::wasm::{self, CallError, Component, Engine, Instance, Limits};
+use crate::wasm::{self, CallError, Component, Engine, Handler, Instance, Limits, NoDatabase};
 use lantern_contract::manifest::{self, Manifest};
-use no_database::NoDatabase;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -22,8 +21,10 @@ pub const FILE_BYTES_MAX: u64 = 256 << 20;
 /// A plugin that has been compiled and has described itself.
 #[derive(Clone)]
 pub struct Plugin {
-    /// Its name, from the manifest: names its read model.
+    /// Its name, from the manifest: names its read model, or the type of its aggregates.
     pub name: String,
+    /// What it is, by what it exports.
+    pub kind: Kind,
     /// Tells one artifact from another, whatever the file's name.
     pub digest: Digest,
     /// What it says of itself.
@@ -98,15 +99,32 @@ impl Plugin {
         let origin = origin.to_owned();
         let not_a_plugin = |source| Error::Load { origin: origin.clone(), source };
         let component = engine.compile(bytes).map_err(not_a_plugin)?;
+        let kind = component.kind();
         let description = on_thread(limits, || {
-            let mut instance = Instance::new(engine, &component, NoDatabase, limits).map_err(not_a_plugin)?;
-            instance.describe().map_err(|source| Error::Describe { origin: origin.clone(), source })
+            let described = match kind {
+                Kind::Projection => {
+                    let imports = NoDatabase::new(&origin);
+                    Instance::new(engine, &component, imports, limits).map_err(not_a_plugin)?.describe()
+                }
+                Kind::Commands => {
+                    Handler::new(engine, &component, &origin, limits).map_err(not_a_plugin)?.describe()
+                }
+            };
+            described.map_err(|source| Error::Describe { origin: origin.clone(), source })
         })
         .map_err(|source| Error::Thread { origin: origin.clone(), source })??;
-        let manifest = Manifest::parse(&description)
+        let manifest = manifest_of(kind, &description)
             .map_err(|source| Error::Manifest { origin: origin.clone(), source })?;
-        Ok(Self { name: manifest.name.clone(), digest: Digest::of(bytes), manifest, component, origin })
+        Ok(Self { name: manifest.name.clone(), kind, digest: Digest::of(bytes), manifest, component, origin })
     }
+}
+
+fn manifest_of(kind: Kind, description: &str) -> Result<Manifest, manifest::Error> {
+    let manifest = Manifest::parse(description)?;
+    if kind == Kind::Commands {
+        manifest.check_handler()?;
+    }
+    Ok(manifest)
 }
 
 /// Runs `work` on a thread whose stack is large enough for a plugin, which the caller's may not be: a stack

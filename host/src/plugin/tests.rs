@@ -4,8 +4,12 @@ use super::*;
 
 /// A core module whose `describe` runs `body`, with a text at 64.
 fn guest(body: &str, text: &str) -> Vec<u8> {
+    wat::parse_str(guest_text(body, text)).unwrap()
+}
+
+fn guest_text(body: &str, text: &str) -> String {
     let escaped = text.replace('"', "\\\"");
-    let module = format!(
+    format!(
         r#"(module
             (import "lantern:plugin/logger@0.1.0" "write" (func $log (param i32 i32 i32)))
             (import "lantern:plugin/sql@0.1.0" "prepare" (func $prepare (param i32 i32 i32)))
@@ -20,8 +24,7 @@ fn guest(body: &str, text: &str) -> Vec<u8> {
                 {body}
                 (i32.const 32)))"#,
         text.len()
-    );
-    wat::parse_str(module).unwrap()
+    )
 }
 
 fn load(bytes: &[u8]) -> Result<Plugin, Error> {
@@ -49,6 +52,29 @@ fn a_file_that_is_no_plugin_is_refused_by_name() {
     check_refused(&guest("unreachable", ""), "does not describe itself");
     check_refused(&guest("", "no JSON"), "manifest");
     check_refused(&guest("", r#"{"name":"../up","topics":["shop"]}"#), "`name`");
+}
+
+// What its manifest asks for and a handler never gets is refused when it is loaded, not passed over.
+#[test]
+fn a_command_handler_is_known_by_its_exports_and_held_to_its_manifest() {
+    let handler = |manifest: &str| {
+        let text = guest_text("", manifest);
+        let projection = r#"(func (export "lantern:plugin/projection@0.1.0#apply") (param i32 i32) (result i32) unreachable)"#;
+        let commands = r#"
+            (func (export "lantern:plugin/commands@0.1.0#decide") (param i32 i32) (result i32) unreachable)
+            (func (export "lantern:plugin/commands@0.1.0#evolve") (param i32 i32 i32 i32 i32) (result i32) unreachable)"#;
+        let sql = r#"(import "lantern:plugin/sql@0.1.0" "prepare" (func $prepare (param i32 i32 i32)))"#;
+        wat::parse_str(text.replace(projection, commands).replace(sql, "")).unwrap()
+    };
+    let plugin = load(&handler(r#"{"name":"account","topics":["accounts"]}"#)).unwrap();
+    assert_eq!(plugin.kind, Kind::Commands);
+    check_refused(&handler(r#"{"name":"account","topics":["a","b"]}"#), "`topics` has several");
+    check_refused(
+        &handler(r#"{"name":"account","topics":["a"],"schema":["CREATE TABLE t (x)"]}"#),
+        "`schema`",
+    );
+    let projection = load(&guest("", r#"{"name":"orders","topics":["shop"]}"#)).unwrap();
+    assert_eq!(projection.kind, Kind::Projection);
 }
 
 // Plugins are loaded from threads of any stack, as a runtime's are; a stack that overflows outside the

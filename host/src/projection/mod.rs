@@ -45,5 +45,6 @@ pub(crate) fn blueprint(plugin: &Plugin) -> Blueprint {
         digest: plugin.digest.to_string(),
         schema: manifest.schema.clone(),
         state_version: manifest.state_version,
+        sends: manifest.sends.clone(),
     }
 }

@@ -1,9 +1,9 @@
 //! What a plugin's SQL may not do, decided by SQLite's authorizer when a statement is prepared.
 
-use super::RESERVED_PREFIX;
+use super::{RESERVED_PREFIX, outbox};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, Result};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Whose statements are being prepared.
@@ -25,12 +25,21 @@ pub enum Actor {
 pub struct Authorizer {
     actor: Arc<AtomicU8>,
     refusal: Arc<Mutex<Option<String>>>,
+    /// Whether the plugin sends commands, so that it may write the outbox.
+    sends: Arc<AtomicBool>,
+    /// Whether the statement being prepared writes the outbox: only then it may look into it, for its own key.
+    is_sending: Arc<AtomicBool>,
 }
 
 impl Authorizer {
     /// Installs it on a connection; the actor is [`Actor::Host`].
     pub fn install(connection: &mut Connection) -> Result<Self> {
-        let authorizer = Authorizer { actor: Arc::new(AtomicU8::new(0)), refusal: Arc::default() };
+        let authorizer = Authorizer {
+            actor: Arc::default(),
+            refusal: Arc::default(),
+            sends: Arc::default(),
+            is_sending: Arc::default(),
+        };
         let seen = authorizer.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| match seen.judge(&context) {
             Ok(()) => Authorization::Allow,
@@ -46,7 +55,13 @@ impl Authorizer {
 
     /// Who prepares from now on.
     pub fn set(&self, actor: Actor) {
+        self.is_sending.store(false, Ordering::Relaxed);
         self.actor.store(actor as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the plugin may write the outbox.
+    pub fn let_send(&self, sends: bool) {
+        self.sends.store(sends, Ordering::Relaxed);
     }
 
     /// Why the last statement was refused, if it was; asked once.
@@ -63,6 +78,9 @@ impl Authorizer {
         };
         if context.database_name == Some("temp") && !matches!(context.action, AuthAction::Read { .. }) {
             return Err("temporary tables are not offered: state belongs into the schema".into());
+        }
+        if let Some(judged) = self.judge_outbox(actor, context.action) {
+            return judged;
         }
         match context.action {
             AuthAction::Select | AuthAction::Recursive => Ok(()),
@@ -111,6 +129,36 @@ impl Authorizer {
             _ if actor == Actor::Reader => Err("this connection only reads".into()),
             _ => Err("tables are made by the manifest's schema, not while events are applied".into()),
         }
+    }
+}
+
+impl Authorizer {
+    /// What a plugin does with the outbox; `None` where it is about something else. A plugin writes it and does not read it:
+    /// what is in it depends on when it was sent, which no replay repeats.
+    fn judge_outbox(&self, actor: Actor, action: AuthAction<'_>) -> Option<std::result::Result<(), String>> {
+        let (name, is_write) = match action {
+            AuthAction::Insert { table_name }
+            | AuthAction::Update { table_name, .. }
+            | AuthAction::Delete { table_name } => (table_name, true),
+            AuthAction::Read { table_name, .. } => (table_name, false),
+            _ => return None,
+        };
+        if actor != Actor::Plugin || !name.eq_ignore_ascii_case(outbox::TABLE) {
+            return None;
+        }
+        if !self.sends.load(Ordering::Relaxed) {
+            return Some(Err(
+                "commands are sent by process managers: name the aggregates in the manifest's `sends`".into(),
+            ));
+        }
+        if is_write {
+            self.is_sending.store(true, Ordering::Relaxed);
+        } else if !self.is_sending.load(Ordering::Relaxed) {
+            return Some(Err(format!(
+                "{name} cannot be read: when a command was sent is no fact of the log; keep what you need in a table"
+            )));
+        }
+        Some(Ok(()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a database is made for: whose it is, its schema, its state version.
 
 use super::authorizer::{Actor, Authorizer};
-use super::{Error, checkpoint, journal};
+use super::{Error, checkpoint, journal, outbox};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -27,6 +27,8 @@ pub struct Blueprint {
     pub schema: Vec<String>,
     /// Its state version.
     pub state_version: u32,
+    /// The aggregates that it sends commands to, by type.
+    pub sends: Vec<String>,
 }
 
 impl Blueprint {
@@ -71,6 +73,7 @@ impl Blueprint {
         let tables: i64 = connection
             .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
             .map_err(storage)?;
+        authorizer.let_send(!self.sends.is_empty());
         if tables == 0 {
             connection.execute_batch("BEGIN IMMEDIATE").map_err(storage)?;
             let created = self.create(connection, authorizer, path);
@@ -79,7 +82,9 @@ impl Blueprint {
             connection.execute_batch(end).map_err(storage)?;
             return created;
         }
-        self.check(connection, path)
+        self.check(connection, path)?;
+        // Whether it sends commands may change without a rebuild.
+        outbox::ensure(connection, self).map_err(storage)
     }
 
     fn create(&self, connection: &Connection, authorizer: &Authorizer, path: &Path) -> Result<(), Error> {
@@ -92,6 +97,7 @@ impl Blueprint {
             )
             .and_then(|()| connection.execute_batch(checkpoint::TABLES))
             .and_then(|()| connection.execute_batch(journal::TABLES))
+            .and_then(|()| outbox::ensure(connection, self))
             .map_err(storage)?;
         for (key, value) in [
             ("plugin", self.plugin.clone()),

@@ -11,6 +11,7 @@
 //! * `statements`: a plugin's SQL: prepared, written in bulk, queried.
 //! * [`Snapshot`]: everything about a read model at one moment.
 //! * [`Fingerprint`]: whether two databases say the same; [`diff`]: what they say differently.
+//! * [`outbox`]: what a process manager wants sent.
 //! * [`backup`]: a copy of one that is in use, and the way back.
 
 mod authorizer;
@@ -22,6 +23,7 @@ pub mod diff;
 mod durability;
 mod hash;
 mod journal;
+pub mod outbox;
 mod reader;
 mod snapshot;
 mod statements;
@@ -35,6 +37,7 @@ pub use diff::{Diff, diff};
 pub use durability::Durability;
 pub use hash::Fingerprint;
 pub use journal::{Cursor, Page, Run};
+pub use outbox::Outbox;
 pub use reader::{Cell, Reader, ReaderLimits};
 pub use snapshot::Snapshot;
 pub use statements::{Fault, Refusal};

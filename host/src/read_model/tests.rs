@@ -13,6 +13,7 @@ pub(super) fn blueprint(schema: &[&str]) -> Blueprint {
         digest: "d".into(),
         schema: schema.iter().map(|sql| (*sql).to_owned()).collect(),
         state_version: 1,
+        sends: Vec::new(),
     }
 }
 

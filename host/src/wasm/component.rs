@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::imports::{LOGGER, SQL};
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::ComponentExportIndex;
 use wasmtime::component::types::ComponentItem;
@@ -12,59 +12,155 @@ use wit_parser::Resolve;
 
 pub(super) const META: &str = "lantern:plugin/meta@0.1.0";
 pub(super) const PROJECTION: &str = "lantern:plugin/projection@0.1.0";
-/// Types only: there is nothing to give.
+pub(super) const COMMANDS: &str = "lantern:plugin/commands@0.1.0";
 const TYPES: &str = "lantern:plugin/types@0.1.0";
-/// The world that a core module without metadata is taken for.
-const WORLD: &str = "projection-plugin";
 /// Names in a message; more would not be read.
 const NAMES_MAX: usize = 12;
 
-const ADVICE_WASI: &str = "a projection has no files, network, clock or environment: in Rust, build for wasm32-unknown-unknown \
+const ADVICE_WASI: &str = "a plugin has no files, network, clock or environment: in Rust, build for wasm32-unknown-unknown \
      (`lantern build` does)";
-const ADVICE_OTHER: &str = "it may import lantern:plugin/logger and lantern:plugin/sql";
+const ADVICE_PROJECTION: &str = "a projection may import lantern:plugin/logger and lantern:plugin/sql";
+const ADVICE_COMMANDS: &str =
+    "a command handler may import lantern:plugin/logger: all that it decides on is its state";
+
+/// What a plugin is, by what it exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Events in, rows out.
+    Projection,
+    /// Commands in, events out.
+    Commands,
+}
+
+impl Kind {
+    /// The world of the contract.
+    fn world(self) -> &'static str {
+        match self {
+            Kind::Projection => "projection-plugin",
+            Kind::Commands => "command-handler",
+        }
+    }
+
+    /// The interfaces that it is given. `types` has types only: there is nothing to give.
+    fn granted(self) -> &'static [&'static str] {
+        match self {
+            Kind::Projection => &[LOGGER, SQL, TYPES],
+            Kind::Commands => &[LOGGER, TYPES],
+        }
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Kind::Projection => ADVICE_PROJECTION,
+            Kind::Commands => ADVICE_COMMANDS,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Projection => "projection",
+            Kind::Commands => "command handler",
+        })
+    }
+}
 
 /// A compiled plugin. A clone is the same code.
 #[derive(Clone)]
 pub struct Component {
     component: wasmtime::component::Component,
     describe: ComponentExportIndex,
-    apply: ComponentExportIndex,
+    functions: Functions,
+}
+
+/// What a plugin exports beside its description.
+#[derive(Clone)]
+enum Functions {
+    Projection { apply: ComponentExportIndex },
+    Commands { decide: ComponentExportIndex, evolve: ComponentExportIndex },
 }
 
 impl Component {
-    /// Checks that a component imports nothing but what it is given, and exports what a projection does.
+    /// Checks that a component imports nothing but what it is given, and exports what its kind does.
     pub(super) fn checked(
         engine: &wasmtime::Engine,
         component: wasmtime::component::Component,
     ) -> Result<Self, Error> {
-        check_imports(engine, &component)?;
+        let has = |interface| component.get_export_index(None, interface).is_some();
+        let kind = match (has(PROJECTION), has(COMMANDS)) {
+            (true, true) => return Err(Error::TwoKinds),
+            (_, is_handler) => kind(is_handler),
+        };
+        check_imports(engine, &component, kind)?;
         Ok(Self {
             describe: export(engine, &component, META, "describe")?,
-            apply: export(engine, &component, PROJECTION, "apply")?,
+            functions: match kind {
+                Kind::Projection => {
+                    Functions::Projection { apply: export(engine, &component, PROJECTION, "apply")? }
+                }
+                Kind::Commands => Functions::Commands {
+                    decide: export(engine, &component, COMMANDS, "decide")?,
+                    evolve: export(engine, &component, COMMANDS, "evolve")?,
+                },
+            },
             component,
         })
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        match self.functions {
+            Functions::Projection { .. } => Kind::Projection,
+            Functions::Commands { .. } => Kind::Commands,
+        }
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::component::Component {
         &self.component
     }
 
-    /// `describe` and `apply`.
-    pub(super) fn functions(&self) -> (&ComponentExportIndex, &ComponentExportIndex) {
-        (&self.describe, &self.apply)
+    pub(super) fn describe(&self) -> &ComponentExportIndex {
+        &self.describe
+    }
+
+    /// A projection's function.
+    pub(super) fn apply(&self) -> Result<&ComponentExportIndex, Error> {
+        match &self.functions {
+            Functions::Projection { apply } => Ok(apply),
+            Functions::Commands { .. } => Err(self.is_not(Kind::Projection)),
+        }
+    }
+
+    /// A command handler's functions.
+    pub(super) fn decide_and_evolve(&self) -> Result<(&ComponentExportIndex, &ComponentExportIndex), Error> {
+        match &self.functions {
+            Functions::Commands { decide, evolve } => Ok((decide, evolve)),
+            Functions::Projection { .. } => Err(self.is_not(Kind::Commands)),
+        }
+    }
+
+    fn is_not(&self, expected: Kind) -> Error {
+        Error::OtherKind { expected, found: self.kind() }
     }
 }
 
-fn check_imports(engine: &wasmtime::Engine, component: &wasmtime::component::Component) -> Result<(), Error> {
-    let ty = component.component_type();
-    let strange: Vec<&str> =
-        ty.imports(engine).map(|(name, _)| name).filter(|name| !is_granted(name)).collect();
-    if strange.is_empty() { Ok(()) } else { Err(not_granted(&strange)) }
+/// What says nothing of commands is taken for a projection, and told what it lacks for one.
+fn kind(is_handler: bool) -> Kind {
+    if is_handler { Kind::Commands } else { Kind::Projection }
 }
 
-/// Patch versions are compatible: whatever differs in type is found when it is linked.
-fn is_granted(import: &str) -> bool {
-    [LOGGER, SQL, TYPES].iter().any(|granted| release(granted) == release(import))
+fn check_imports(
+    engine: &wasmtime::Engine,
+    component: &wasmtime::component::Component,
+    kind: Kind,
+) -> Result<(), Error> {
+    let ty = component.component_type();
+    // Patch versions are compatible: whatever differs in type is found when it is linked.
+    let is_granted = |import: &str| kind.granted().iter().any(|granted| release(granted) == release(import));
+    let strange: Vec<&str> =
+        ty.imports(engine).map(|(name, _)| name).filter(|name| !is_granted(name)).collect();
+    if strange.is_empty() { Ok(()) } else { Err(not_granted(&strange, kind)) }
 }
 
 /// An interface's name without the patch version.
@@ -72,9 +168,13 @@ fn release(interface: &str) -> &str {
     interface.rsplit_once('.').map_or(interface, |(release, _)| release)
 }
 
-fn not_granted(names: &[&str]) -> Error {
+fn not_granted(names: &[&str], kind: Kind) -> Error {
     let wasi = names.iter().any(|name| name.starts_with("wasi"));
-    Error::ImportNotGranted { imports: list(names), advice: if wasi { ADVICE_WASI } else { ADVICE_OTHER } }
+    Error::ImportNotGranted {
+        imports: list(names),
+        kind,
+        advice: if wasi { ADVICE_WASI } else { kind.advice() },
+    }
 }
 
 fn export(
@@ -123,19 +223,19 @@ pub fn to_component(input: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
         .filter(|name| name.starts_with("wasi") || *name == "env")
         .collect();
     if !strange.is_empty() {
-        return Err(not_granted(&strange));
+        return Err(not_granted(&strange, outline.kind()));
     }
-    wrap(input, outline.has_world)
+    wrap(input, &outline)
         .map(Cow::Owned)
         .map_err(|error| Error::Wrap { reason: format!("{error:#}"), exports: list(&outline.exports) })
 }
 
-fn wrap(module: &[u8], has_world: bool) -> anyhow::Result<Vec<u8>> {
+fn wrap(module: &[u8], outline: &Outline) -> anyhow::Result<Vec<u8>> {
     let mut module = Cow::Borrowed(module);
-    if !has_world {
+    if !outline.has_world {
         let mut resolve = Resolve::default();
         let package = resolve.push_str("lantern.wit", lantern_contract::WIT)?;
-        let world = resolve.select_world(&[package], Some(WORLD))?;
+        let world = resolve.select_world(&[package], Some(outline.kind().world()))?;
         embed_component_metadata(module.to_mut(), &resolve, world, StringEncoding::UTF8)?;
     }
     ComponentEncoder::default().validate(true).module(&module)?.encode()
@@ -152,6 +252,11 @@ struct Outline {
 }
 
 impl Outline {
+    /// What it is taken for.
+    fn kind(&self) -> Kind {
+        kind(self.exports.iter().any(|export| export.starts_with(COMMANDS)))
+    }
+
     fn of(module: &[u8]) -> Result<Self, Error> {
         Self::read(module).map_err(|error| Error::Invalid { reason: error.to_string() })
     }

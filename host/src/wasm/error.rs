@@ -1,5 +1,6 @@
 //! Why WebAssembly cannot be run as a plugin.
 
+use super::component::Kind;
 use std::path::PathBuf;
 
 /// Why bytes do not become a component, or a component no instance.
@@ -41,10 +42,12 @@ pub enum Error {
         exports: String,
     },
     /// Something is imported that a plugin is not given.
-    #[error("it imports {imports}, which a projection is not given; {advice}")]
+    #[error("it imports {imports}, which a {kind} is not given; {advice}")]
     ImportNotGranted {
         /// What is imported.
         imports: String,
+        /// What it is taken for.
+        kind: Kind,
         /// What to do.
         advice: &'static str,
     },
@@ -54,13 +57,26 @@ pub enum Error {
         /// Which one, and how the types differ.
         reason: String,
     },
-    /// A function that every projection exports is not there.
-    #[error("it does not export {missing}, so it is not a projection; it exports {exports}")]
+    /// A function that a plugin of its kind exports is not there.
+    #[error(
+        "it does not export {missing}; a projection exports lantern:plugin/projection, a command handler lantern:plugin/commands, both lantern:plugin/meta; it exports {exports}"
+    )]
     ExportMissing {
         /// The interface or function that is missing.
         missing: String,
         /// What is exported.
         exports: String,
+    },
+    /// It exports what a projection does and what a command handler does.
+    #[error("it is a projection and a command handler at once: make two plugins of it")]
+    TwoKinds,
+    /// It is a plugin of another kind than it is to be used as.
+    #[error("it is a {found}, and not a {expected}")]
+    OtherKind {
+        /// What it is to be used as.
+        expected: Kind,
+        /// What it is.
+        found: Kind,
     },
     /// An export has the contract's name and another type.
     #[error(

@@ -24,6 +24,8 @@ pub struct Limits {
     /// Bytes that a plugin may hand over in one call, as an argument of the host's functions or as a result.
     /// Default: 64 MiB.
     pub output_bytes_max: u64,
+    /// Events that a command handler may decide for one command. Default: 1,000.
+    pub decided_events_max: u64,
     /// Log messages in one second; later ones are dropped and counted. Default: 200.
     pub log_lines_per_second_max: u32,
     /// Bytes of one log message; the rest is cut off. Default: 8 KiB.
@@ -42,6 +44,7 @@ impl Default for Limits {
             event_ms_max: 1_000,
             call_ms_max: 5_000,
             output_bytes_max: 64 << 20,
+            decided_events_max: 1_000,
             log_lines_per_second_max: 200,
             log_message_bytes_max: 8 << 10,
             table_elements_max: 100_000,

@@ -5,7 +5,8 @@
 //! * [`Engine`]: settings, the clock of deadlines, and `compile`.
 //! * `component`: what kind of WebAssembly a file is, how a core module is wrapped, what a plugin must export.
 //! * `cache`: compiled code, kept between starts.
-//! * [`Instance`]: one plugin's memory and its calls; [`CallError`] says how a call ended.
+//! * `guest`: one plugin's memory, and how its functions are called.
+//! * [`Instance`] and [`Handler`]: the calls of a projection and of a command handler; [`CallError`] says how a call ended.
 //! * [`Imports`]: what a plugin may ask of its host.
 //! * [`Limits`]: what a plugin may use.
 //!
@@ -13,23 +14,31 @@
 
 mod cache;
 mod component;
+mod decision;
 mod engine;
 mod error;
 mod failure;
+mod guest;
+mod handler;
 mod imports;
 mod instance;
 mod limits;
 mod log_budget;
+mod no_database;
 mod trap;
 
 #[cfg(test)]
 mod tests;
 
-pub use component::{Component, to_component};
+pub use component::{Component, Kind, to_component};
+pub use decision::{Decision, Rejection};
 pub use engine::{Engine, TICK};
 pub use error::Error;
 pub use failure::{Failure, Fault};
+pub use guest::Interrupt;
+pub use handler::Handler;
 pub use imports::{Imports, Level};
-pub use instance::{Instance, Interrupt};
+pub use instance::Instance;
 pub use limits::Limits;
+pub use no_database::NoDatabase;
 pub use trap::{CallError, Trap};

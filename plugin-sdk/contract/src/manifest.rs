@@ -42,7 +42,15 @@ pub struct Manifest {
     /// Queries that are offered by name.
     #[serde(default)]
     pub queries: BTreeMap<String, Query>,
+    /// The aggregates that it sends commands to, by type: with any, it is a process manager.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sends: Vec<String>,
 }
+
+/// Ends the name of the topic that rejections are written to, beside the aggregate's own.
+pub const DECISIONS_SUFFIX: &str = ".decisions";
+/// The longest name of a topic.
+const TOPIC_BYTES_MAX: usize = 249;
 
 fn first_state_version() -> u32 {
     1
@@ -149,6 +157,49 @@ impl Manifest {
         };
         if empty {
             return wrong("envelope", "names an empty header or field: say where the type stands".into());
+        }
+        let mut seen = Vec::new();
+        for aggregate in &self.sends {
+            if check_name(aggregate).is_err() || seen.contains(&aggregate) {
+                return wrong("sends", format!("has {aggregate:?}: name each type of aggregate once"));
+            }
+            seen.push(aggregate);
+        }
+        Ok(())
+    }
+
+    /// Checks that it is a command handler's: it names one topic, where its events go, and nothing that only a
+    /// projection has.
+    ///
+    /// # Errors
+    /// When it is not, in words that name the field.
+    pub fn check_handler(&self) -> Result<(), Error> {
+        let wrong = |field, reason: &str| Err(Error::Field { field, reason: reason.into() });
+        let [topic] = self.topics.as_slice() else {
+            return wrong("topics", "has several: a command handler appends its events to one");
+        };
+        if topic.ends_with(DECISIONS_SUFFIX) {
+            return wrong(
+                "topics",
+                "ends with \".decisions\", where rejections are written: name another topic",
+            );
+        }
+        if topic.len() + DECISIONS_SUFFIX.len() > TOPIC_BYTES_MAX {
+            return wrong("topics", "is too long: a command handler's topic has at most 239 bytes");
+        }
+        for (field, is_there) in [
+            ("schema", !self.schema.is_empty()),
+            ("queries", !self.queries.is_empty()),
+            ("types", !self.types.is_empty()),
+            ("headers", self.headers.as_ref().is_some_and(|headers| !headers.is_empty())),
+            ("sends", !self.sends.is_empty()),
+        ] {
+            if is_there {
+                return wrong(field, "is a projection's, and this is a command handler: leave it out");
+            }
+        }
+        if self.envelope != Envelope::CloudEvents {
+            return wrong("envelope", "is a projection's: a command handler's events are CloudEvents");
         }
         Ok(())
     }

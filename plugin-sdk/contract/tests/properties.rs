@@ -319,6 +319,7 @@ proptest! {
         schema in vec(any::<String>(), 0..4),
         state_version in 1..u32::MAX,
         queries in btree_map(any::<String>(), any::<String>(), 0..3),
+        sends in proptest::collection::btree_set("[a-z]{1,9}", 0..3),
     ) {
         let [version, description] = texts;
         let queries = queries
@@ -326,8 +327,9 @@ proptest! {
             .map(|(name, sql)| (name, Query { description: sql.clone(), sql }))
             .collect();
         let topics = topics.into_iter().collect();
+        let sends = sends.into_iter().collect();
         let manifest =
-            Manifest { name, version, description, topics, types, headers, envelope, schema, state_version, queries };
+            Manifest { name, version, description, topics, types, headers, envelope, schema, state_version, queries, sends };
         prop_assert_eq!(Manifest::parse(&manifest.to_json()).unwrap(), manifest);
     }
 
@@ -366,6 +368,32 @@ fn a_manifest_that_cannot_be_is_refused_by_the_name_of_its_field() {
     check(
         r#"{"name":"o","topics":["a"],"tpyes":[]}"#,
         "the manifest is not as expected: unknown field `tpyes`, expected one of `name`, `version`, `description`, \
-         `topics`, `types`, `headers`, `envelope`, `schema`, `state_version`, `queries` at line 1 column 34",
+         `topics`, `types`, `headers`, `envelope`, `schema`, `state_version`, `queries`, `sends` at line 1 column 34",
     );
+    check(
+        r#"{"name":"o","topics":["a"],"sends":["account","account"]}"#,
+        "the manifest's `sends` has \"account\": name each type of aggregate once",
+    );
+}
+
+/// A command handler's manifest has a field that would be passed over: its author is told.
+#[test]
+fn a_command_handler_that_asks_for_a_projections_things_is_refused() {
+    let parse = |json: &str| Manifest::parse(json).unwrap().check_handler();
+    parse(r#"{"name":"account","topics":["accounts"]}"#).unwrap();
+    parse(r#"{"name":"account","topics":["accounts"],"headers":[],"state_version":3}"#).unwrap();
+    let check = |more: &str, field: &str| {
+        let error = parse(&format!(r#"{{"name":"account",{more}}}"#)).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("the manifest's `{field}` ")), "{error}");
+    };
+    let one = r#""topics":["accounts"]"#;
+    check(r#""topics":["a","b"]"#, "topics");
+    check(r#""topics":["accounts.decisions"]"#, "topics");
+    check(&format!(r#""topics":["{}"]"#, "a".repeat(240)), "topics");
+    check(&format!(r#"{one},"schema":["CREATE TABLE t (x)"]"#), "schema");
+    check(&format!(r#"{one},"queries":{{"q":{{"sql":"SELECT 1"}}}}"#), "queries");
+    check(&format!(r#"{one},"types":["A"]"#), "types");
+    check(&format!(r#"{one},"headers":["h"]"#), "headers");
+    check(&format!(r#"{one},"sends":["other"]"#), "sends");
+    check(&format!(r#"{one},"envelope":{{"kind":"topic"}}"#), "envelope");
 }

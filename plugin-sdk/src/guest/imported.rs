@@ -2,9 +2,10 @@
 
 use super::bindings::lantern::plugin::types;
 use super::bindings::lantern::plugin::{logger, sql};
-use super::{Failure, Host, Runner};
+use super::{Decision, Failure, Host, Runner, handler_bindings};
 use crate::error::{Error, Fault, Result};
 use std::panic::PanicHookInfo;
+use std::sync::Once;
 
 struct Imports;
 
@@ -32,11 +33,27 @@ impl Runner {
 
 /// Lets panics reach the plugin's log as text, before they trap.
 pub(super) fn report_panics() {
-    std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        let message = info.payload_as_str().unwrap_or("with a payload that is not text");
-        let place = info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
-        logger::write(0, &format!("panicked: {message}{place}"));
-    }));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
+            let message = info.payload_as_str().unwrap_or("with a payload that is not text");
+            let place =
+                info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
+            logger::write(0, &format!("panicked: {message}{place}"));
+        }));
+    });
+}
+
+/// A decision as the contract has it.
+pub fn decision(decision: Decision) -> handler_bindings::Decision {
+    match decision {
+        Decision::Events(frame) => handler_bindings::Decision::Events(frame),
+        Decision::Rejected(rejection) => handler_bindings::Decision::Rejected(handler_bindings::Rejection {
+            code: rejection.code,
+            message: rejection.message,
+            detail: rejection.detail,
+        }),
+    }
 }
 
 /// A failure as the contract has it.

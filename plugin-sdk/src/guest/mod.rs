@@ -1,17 +1,25 @@
-//! What stands between the host and a projection. Only the macro `projection!` and the project's own tests
+//! What stands between the host and a plugin. Only the macros `projection!` and `aggregate!` and the project's own tests
 //! use it; it may change at any time.
 
 #[cfg(target_arch = "wasm32")]
 #[allow(missing_docs, unsafe_code, clippy::all, reason = "generated from the contract")]
 pub mod bindings;
 #[cfg(target_arch = "wasm32")]
+#[allow(missing_docs, unsafe_code, clippy::all, reason = "generated from the contract")]
+pub mod described;
+mod handler;
+#[cfg(target_arch = "wasm32")]
+#[allow(missing_docs, unsafe_code, clippy::all, reason = "generated from the contract")]
+pub mod handler_bindings;
+#[cfg(target_arch = "wasm32")]
 mod imported;
 
+pub use handler::{Decision, decide, evolve};
 #[cfg(target_arch = "wasm32")]
-pub use imported::failure;
+pub use imported::{decision, failure};
 
 use crate::error::{Error, Fault, Result};
-use crate::{Db, Event, Projection};
+use crate::{Db, Event, Manifest, Projection};
 use lantern_contract::frame::events::Events;
 use serde::Deserialize;
 
@@ -101,8 +109,13 @@ pub fn decode<'a, T: Deserialize<'a>>(kind: &'a str, data: &'a [u8]) -> Result<T
 }
 
 /// What `describe` answers.
-pub fn describe<P: Projection>() -> String {
+pub fn describe(manifest: fn() -> Manifest) -> String {
+    report_panics();
+    manifest().to_json()
+}
+
+/// Sees to it that a panic's message is logged.
+fn report_panics() {
     #[cfg(target_arch = "wasm32")]
     imported::report_panics();
-    P::manifest().to_json()
 }

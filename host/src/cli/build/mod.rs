@@ -7,7 +7,7 @@ mod tests;
 
 use super::{Context, output};
 use crate::config::Config;
-use crate::plugin::{self, Digest, Plugin};
+use crate::plugin::{self, Digest, Kind, Plugin};
 use crate::wasm::{self, Engine};
 use anyhow::{Context as _, bail};
 use std::fs::{self, Permissions};
@@ -26,9 +26,12 @@ const OTHER_LANGUAGES: [(&str, &str); 6] = [
     ("asconfig.json", "AssemblyScript"),
 ];
 
+/// What a command handler is called.
+const COMMANDS: &str = "commands";
+
 /// Build a plugin from its source.
 ///
-/// Compiles a Rust crate to WebAssembly, checks that it is a projection, and puts it into the plugins folder.
+/// Compiles a Rust crate to WebAssembly, checks that it is a projection or a command handler, and puts it into the plugins folder.
 /// Adds Rust's WebAssembly target when it is missing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  lantern build examples/orders\n  lantern build . --out orders.wasm")]
@@ -39,7 +42,7 @@ pub struct Build {
     /// Write the plugin here [default: <name>.wasm in the plugins folder].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Print JSON: {"name": ..., "version": ..., "path": ..., "bytes": ..., "digest": ..., "topics": [...]}.
+    /// Print JSON: {"name": ..., "kind": ..., "version": ..., "path": ..., "bytes": ..., "digest": ..., "topics": [...]}.
     #[arg(long)]
     json: bool,
 }
@@ -49,6 +52,8 @@ pub struct Build {
 pub struct Built {
     /// Its name, from its manifest.
     pub name: String,
+    /// What it is: `projection` or `commands`.
+    pub kind: &'static str,
     /// Its version, from its manifest.
     pub version: String,
     /// Where it was written.
@@ -57,7 +62,7 @@ pub struct Built {
     pub bytes: u64,
     /// The file's digest.
     pub digest: Digest,
-    /// The topics that it reads.
+    /// The topics that it reads, or the one that a command handler appends to.
     pub topics: Vec<String>,
 }
 
@@ -81,7 +86,8 @@ impl std::fmt::Display for Built {
             title = format!("{title} {}", self.version);
         }
         let kilobytes = self.bytes.div_ceil(1_000);
-        writeln!(f, "built {title}, which reads {}: {kilobytes} KB", self.topics.join(", "))?;
+        let does = if self.kind == COMMANDS { "decides commands and appends to" } else { "reads" };
+        writeln!(f, "built {title}, which {does} {}: {kilobytes} KB", self.topics.join(", "))?;
         writeln!(f, "  file    {}", self.path.display())?;
         write!(f, "  sha256  {}", self.digest)
     }
@@ -123,7 +129,10 @@ impl Source {
         let module = plugin::read(&artifact)?;
         // A component, so that tools of the component model can look at it too.
         let component = wasm::to_component(&module).with_context(|| {
-            format!("{} compiled, and is not a plugin; is the projection registered?", artifact.display())
+            format!(
+                "{} compiled, and is not a plugin; is the projection or the aggregate registered?",
+                artifact.display()
+            )
         })?;
         Ok((component.into_owned(), artifact))
     }
@@ -142,6 +151,7 @@ fn build_into(dir: &Path, out: Option<&Path>, config: &Config) -> anyhow::Result
         .with_context(|| format!("cannot write the plugin to {}", path.display()))?;
     Ok(Built {
         name: plugin.name,
+        kind: if plugin.kind == Kind::Commands { COMMANDS } else { "projection" },
         version: plugin.manifest.version,
         path,
         bytes: component.len() as u64,

@@ -1,6 +1,7 @@
 //! `lantern demo`
 
 mod shop;
+mod write_side;
 
 use super::build;
 use super::{Context, output};
@@ -32,8 +33,8 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 /// Watch a shop's events become tables.
 ///
 /// Builds the example projection in examples/orders, streams a made-up shop (orders placed, paid, shipped,
-/// cancelled) into the log, and shows the tables that come of it. Needs nothing but Rust: the log is the
-/// embedded broker, unless --kafka names another.
+/// cancelled) into the log, and shows the tables that come of it. Then it takes commands for the orders, decided by
+/// examples/checkout. Needs nothing but Rust: the log is the embedded broker, unless --kafka names another.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  lantern demo --events 1000000\n  lantern demo --once --kafka 127.0.0.1:9092"
@@ -64,7 +65,7 @@ impl Demo {
     }
 
     fn build(&self, context: &Context) -> anyhow::Result<PathBuf> {
-        let source = example()?;
+        let source = example(EXAMPLE)?;
         if !context.quiet {
             output::remark(&format!("building {EXAMPLE}, a projection written in Rust, to WebAssembly ..."));
         }
@@ -74,7 +75,7 @@ impl Demo {
     }
 
     async fn stream(&self, context: &Context, plugin: &Path) -> anyhow::Result<ExitCode> {
-        let host = Host::start(&context.config, "lantern demo", false).await?;
+        let mut host = Host::start(&context.config, "lantern demo", false).await?;
         let options = host.log().options().clone();
         let before = prepare(&options)?;
         if !context.quiet {
@@ -105,6 +106,7 @@ impl Demo {
         let expected = (before == 0).then_some(&expected);
         show(context, &name, self.events, seconds, expected)?;
         if !self.once {
+            write_side::start(context, &mut host, &name).await?;
             output::remark("\nGoing on until Ctrl-C. Try the commands above in another terminal.");
             tokio::signal::ctrl_c().await.context("cannot watch for Ctrl-C")?;
         }
@@ -162,13 +164,13 @@ struct Sent {
     ends: BTreeMap<i32, i64>,
 }
 
-/// The example's source: below this folder, or where this program was built.
-fn example() -> anyhow::Result<PathBuf> {
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(EXAMPLE));
-    let here = Some(PathBuf::from(EXAMPLE));
+/// An example's source: below this folder, or where this program was built.
+fn example(example: &str) -> anyhow::Result<PathBuf> {
+    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(|root| root.join(example));
+    let here = Some(PathBuf::from(example));
     match [here, built_from].into_iter().flatten().find(|path| path.join("Cargo.toml").exists()) {
         Some(path) => Ok(path),
-        None => bail!("{EXAMPLE} is not here: run the demo from the root of Lantern's source tree"),
+        None => bail!("{example} is not here: run the demo from the root of Lantern's source tree"),
     }
 }
 
@@ -190,12 +192,15 @@ fn produce(options: &log::Options, mut shop: Shop, sent: &AtomicU64) -> anyhow::
     for event in shop.by_ref() {
         let id = format!("{}-{number}", event.key);
         let time = shop::rfc3339(event.time_ms);
-        let headers: [(&str, &[u8]); 6] = [
+        let version = event.version.to_string();
+        let headers: [(&str, &[u8]); 7] = [
             ("ce_specversion", b"1.0"),
             ("ce_id", id.as_bytes()),
             ("ce_type", event.kind.as_bytes()),
             ("ce_source", b"lantern/demo"),
             ("ce_time", time.as_bytes()),
+            // With it the command handler takes the event for one of the order's own.
+            ("ce_aggregateversion", version.as_bytes()),
             ("content-type", b"application/json"),
         ];
         let (key, payload) = (event.key.as_bytes(), event.payload.as_slice());

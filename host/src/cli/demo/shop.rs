@@ -51,6 +51,8 @@ pub struct ShopEvent {
     pub kind: &'static str,
     /// Its key: the order.
     pub key: String,
+    /// Which of the order's events it is, counted from 1.
+    pub version: u32,
     /// Its data.
     pub payload: Vec<u8>,
     /// When it happened, in Unix milliseconds.
@@ -199,15 +201,15 @@ impl Iterator for Shop {
         let at = rfc3339(time_ms);
         self.made += 1;
         let goes_on = self.open.len() >= OPEN_MAX || (!self.open.is_empty() && self.random.random_bool(0.62));
-        let (kind, key, payload) = match self.open.pop_front() {
-            Some(order) if goes_on => self.go_on(order, &at),
+        let (version, (kind, key, payload)) = match self.open.pop_front() {
+            Some(order) if goes_on => (if order.is_paid { 3 } else { 2 }, self.go_on(order, &at)),
             Some(order) => {
                 self.open.push_front(order);
-                self.place(&at)
+                (1, self.place(&at))
             }
-            None => self.place(&at),
+            None => (1, self.place(&at)),
         };
-        Some(ShopEvent { kind, key, payload: payload.to_string().into_bytes(), time_ms })
+        Some(ShopEvent { kind, key, version, payload: payload.to_string().into_bytes(), time_ms })
     }
 }
 

@@ -22,7 +22,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(3);
 /// How often the host is asked meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
-/// Develop a plugin: build it on every save, and see its rows.
+/// Develop a plugin: build it on every save, deploy it, and see its rows.
 ///
 /// Watches the plugin's source and that of the local crates it uses. A version that compiles is deployed: swapped in,
 /// or its read model is built anew beside the live one. One that does not compile, or is rejected, changes
@@ -125,11 +125,15 @@ impl Round {
         let built = format!("built in {}", seconds(begun.elapsed()));
         let begun = Instant::now();
         let done = self.deploy(&component, begun);
-        let (name, deployed) = match done {
+        let (outcome, deployed) = match done {
             Ok(done) => done,
             Err(error) => bail!("{built}, and not deployed: {error:#}"),
         };
         output::remark(&format!("{built}, {deployed}"));
+        let name = outcome.name.clone();
+        if outcome.is_of_handler() {
+            return output::line(&format!("{name} takes commands: `lantern command {name} ID COMMAND JSON`"));
+        }
         let plugin = self.catch_up(&name)?;
         output::line(&rows::first(&self.running, &name)?)?;
         match plugin.status.error {
@@ -140,15 +144,16 @@ impl Round {
         Ok(())
     }
 
-    /// Deploys it; answers the plugin's name, and what happened.
-    fn deploy(&self, component: &[u8], begun: Instant) -> anyhow::Result<(String, String)> {
+    /// Deploys it; answers what became of it, and that in words.
+    fn deploy(&self, component: &[u8], begun: Instant) -> anyhow::Result<(Outcome, String)> {
         let outcome = self.running.deploy(component, false)?;
         let taken = begun.elapsed();
         let Outcome { result, pause_us, .. } = outcome;
         let Ended::Done(outcome) = follow(&self.running, outcome, false)? else {
             bail!("the host answers a preview that nobody asked for");
         };
-        let pause = pause_us.map(|us| format!(" ({} ms without events)", show::milliseconds(us)));
+        let what = if outcome.is_of_handler() { "commands" } else { "events" };
+        let pause = pause_us.map(|us| format!(" ({} ms without {what})", show::milliseconds(us)));
         let words = match result {
             Done::Swapped => format!("swapped in {} ms{}", taken.as_millis(), pause.unwrap_or_default()),
             Done::Rebuilding => {
@@ -159,7 +164,7 @@ impl Round {
             Done::Started => format!("started in {} ms", taken.as_millis()),
             _ => format!("{result}"),
         };
-        Ok((outcome.name, words))
+        Ok((outcome, words))
     }
 
     /// Waits until what the log holds is applied; once for as long as that takes.

@@ -2,6 +2,7 @@
 
 use super::{Error, Running, show};
 use crate::cli::output;
+use crate::command;
 use crate::deployment::report::{Done, Outcome, Plugin, Rebuild, RebuildState};
 use crate::projection::State;
 use anyhow::bail;
@@ -31,6 +32,7 @@ pub enum Ended {
 pub fn follow(running: &Running, outcome: Outcome, quiet: bool) -> anyhow::Result<Ended> {
     match outcome.result {
         Done::Rebuilding | Done::Previewing => rebuild(running, outcome, quiet),
+        Done::Swapped | Done::Started if outcome.is_of_handler() => settle(running, outcome),
         Done::Swapped | Done::Started => trial(running, outcome),
         _ => Ok(Ended::Done(outcome)),
     }
@@ -110,6 +112,28 @@ fn trial(running: &Running, outcome: Outcome) -> anyhow::Result<Ended> {
         if has_begun || has_nothing || is_still || since.elapsed() > TRIAL_MAX {
             if let (State::Paused, Some(error)) = (status.state, status.error) {
                 output::remark(&format!("{} is paused: {error}", outcome.name));
+            }
+            return Ok(Ended::Done(outcome));
+        }
+        std::thread::sleep(ASK_EVERY);
+    }
+}
+
+/// A command handler takes commands when it has read the log; one that was swapped in does at once.
+fn settle(running: &Running, outcome: Outcome) -> anyhow::Result<Ended> {
+    let since = Instant::now();
+    loop {
+        let status = running.handler(&outcome.name)?.status;
+        if matches!(status.state, command::State::Halted | command::State::Fenced) {
+            bail!("{} is {}: {}", outcome.name, status.state, status.error.unwrap_or_default());
+        }
+        let is_coming = matches!(status.state, command::State::Starting | command::State::CatchingUp);
+        if !is_coming || since.elapsed() > TRIAL_MAX {
+            if let (true, Some(error)) = (status.state == command::State::Paused, status.error) {
+                output::remark(&format!("{} is paused: {error}", outcome.name));
+            } else if is_coming {
+                let remark = format!("{} is {}, {} records to go", outcome.name, status.state, status.lag);
+                output::remark(&remark);
             }
             return Ok(Ended::Done(outcome));
         }

@@ -4,9 +4,11 @@
 //!
 //! * [`Running`]: finds it by the data folder's lock file, and asks.
 //! * [`Target`]: what the commands have in common that name one plugin.
+//! * [`aggregates`]: commands, and what they are sent to.
 //! * [`follow`]: waits for a rebuild, and shows how far it is.
 //! * [`show`]: what became of a request, for people.
 
+pub mod aggregates;
 pub mod follow;
 pub mod show;
 mod target;
@@ -15,7 +17,7 @@ pub use target::{Consent, Target};
 
 use super::Context;
 use crate::data_dir::Holder;
-use crate::deployment::report::{Entry, Outcome, Plugin};
+use crate::deployment::report::{Deployed, Entry, Outcome, Plugin};
 use crate::http::Problem;
 use crate::read_model::Cell;
 use serde::Deserialize;
@@ -150,7 +152,7 @@ impl Running {
         self.read(self.agent.delete(self.uri(&format!("/v1/plugins/{}?purge={purge}", escaped(name)))).call())
     }
 
-    /// One plugin.
+    /// One projection's plugin.
     ///
     /// # Errors
     /// When there is none of this name, or the host does not answer.
@@ -158,16 +160,16 @@ impl Running {
         self.get(&format!("/v1/plugins/{}", escaped(name)))
     }
 
-    /// All plugins.
+    /// All projections' plugins.
     ///
     /// # Errors
     /// When the host does not answer.
     pub fn plugins(&self) -> Result<Vec<Plugin>, Error> {
-        #[derive(Deserialize)]
-        struct Plugins {
-            plugins: Vec<Plugin>,
-        }
-        self.get("/v1/plugins").map(|Plugins { plugins }| plugins)
+        let projection = |deployed| match deployed {
+            Deployed::Projection(plugin) => Some(plugin),
+            Deployed::Commands(_) => None,
+        };
+        Ok(self.deployed()?.into_iter().filter_map(projection).collect())
     }
 
     /// The history of one plugin, or of all, newest last.

@@ -10,6 +10,11 @@ pub fn outcome(outcome: &Outcome) -> String {
     let Outcome { name, result, generation, .. } = outcome;
     let digest = short(&outcome.digest);
     let mut line = match result {
+        Done::Started if outcome.is_of_handler() => format!("{name}: {digest} started"),
+        Done::Swapped if outcome.is_of_handler() => {
+            format!("{name}: {digest} swapped in between two commands")
+        }
+        Done::RolledBack if outcome.is_of_handler() => format!("{name}: rolled back to {digest}"),
         Done::Unchanged => format!("{name}: nothing to do, {digest} is there already"),
         Done::Started => format!("{name}: {digest} started on generation {generation}"),
         Done::Swapped => format!("{name}: {digest} swapped in on generation {generation}"),
@@ -18,6 +23,7 @@ pub fn outcome(outcome: &Outcome) -> String {
         Done::Promoted => format!("{name}: {digest} promoted, generation {generation} is live"),
         Done::RolledBack => format!("{name}: rolled back to {digest}, generation {generation} is live"),
         Done::Discarded => format!("{name}: what was built beside generation {generation} is given up"),
+        Done::Refolded => format!("{name}: all aggregates are folded anew by {digest}"),
         Done::Reset => format!("{name}: reset, generation {generation} is filled from the log's beginning"),
         Done::Paused => format!("{name}: paused; `lantern resume {name}` goes on"),
         Done::Resumed => format!("{name}: resumed"),
@@ -26,7 +32,8 @@ pub fn outcome(outcome: &Outcome) -> String {
         Done::Rejected => format!("{name}: {digest} rejected; the one before runs on"),
     };
     if let Some(pause_us) = outcome.pause_us {
-        line.push_str(&format!(", {} ms without events", milliseconds(pause_us)));
+        let what = if outcome.is_of_handler() { "commands" } else { "events" };
+        line.push_str(&format!(", {} ms without {what}", milliseconds(pause_us)));
     }
     line
 }

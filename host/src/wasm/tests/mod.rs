@@ -3,6 +3,7 @@
 
 mod cache;
 mod calls;
+mod handlers;
 mod limits;
 mod refusals;
 

@@ -88,6 +88,18 @@ pub enum Error {
         /// The tag that was found.
         found: u8,
     },
+    /// A column that has to be there is not.
+    Column {
+        /// Its name.
+        missing: &'static str,
+    },
+    /// A column has a value of another kind than it is to have.
+    Value {
+        /// The item, counted from 0.
+        item: u32,
+        /// The column's name.
+        column: &'static str,
+    },
 }
 
 impl std::error::Error for Error {}
@@ -121,6 +133,12 @@ impl fmt::Display for Error {
             }
             Error::Utf8 { item, what } => {
                 write!(f, "mangled frame: {what} of {} is not UTF-8", place(item))
+            }
+            Error::Column { missing } => {
+                write!(f, "mangled frame: it has rows, and not the column or value `{missing}`")
+            }
+            Error::Value { item, column } => {
+                write!(f, "mangled frame: the column `{column}` of item {item} has a value of another kind")
             }
             Error::Tag { item, found } => {
                 write!(f, "mangled frame: item {item} has a value with the unknown tag {found}")

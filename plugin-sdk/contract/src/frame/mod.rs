@@ -8,9 +8,11 @@
 //! * [`events`]: what `apply` is given.
 //! * [`ops`]: the writes that it answers.
 //! * [`rows`]: the parameters and the result of a query.
+//! * [`commands`]: what `decide` is given, and the events that it answers.
 //! * [`value`]: SQLite's five kinds of value.
 
 mod build;
+pub mod commands;
 pub mod events;
 mod layout;
 pub mod ops;

@@ -31,6 +31,8 @@ pub fn name(error: &Error) -> &'static str {
         Error::Bounds { .. } => "bounds",
         Error::Utf8 { .. } => "utf8",
         Error::Tag { .. } => "tag",
+        Error::Column { .. } => "column",
+        Error::Value { .. } => "value",
     }
 }
 

@@ -1,0 +1,96 @@
+//! What commands are measured against: appends in transactions, of records with the same bytes.
+
+use anyhow::{Context as _, Result};
+use lantern::log::{NewRecord, Options, TransactionalProducer};
+use rdkafka::ClientConfig;
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Headers as _;
+use std::time::{Duration, Instant};
+
+/// How long a broker may take for anything.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A record as a command has appended it.
+pub struct Sample {
+    key: Vec<u8>,
+    payload: Vec<u8>,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Sample {
+    /// Reads a topic's first record.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of(servers: &str, topic: &str) -> Result<Self> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", servers)
+            .set("group.id", "lantern-bench")
+            .set("auto.offset.reset", "earliest")
+            .set("enable.auto.commit", "false")
+            .create()?;
+        consumer.subscribe(&[topic])?;
+        let record = consumer.poll(WAIT_MAX).context("the command has appended nothing")??;
+        let headers = record.headers().into_iter().flat_map(|headers| headers.iter());
+        Ok(Sample {
+            key: record.key().unwrap_or_default().to_vec(),
+            payload: record.payload().unwrap_or_default().to_vec(),
+            headers: headers
+                .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
+                .collect(),
+        })
+    }
+
+    /// What the key, the payload and the headers take.
+    pub fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.key.len() + self.payload.len() + headers
+    }
+}
+
+/// Appends samples in transactions.
+pub struct Appender<'a> {
+    producer: TransactionalProducer,
+    topic: String,
+    partitions: i32,
+    sample: &'a Sample,
+    sent: i32,
+}
+
+impl<'a> Appender<'a> {
+    /// Takes the topic over.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn new(options: &Options, topic: String, partitions: i32, sample: &'a Sample) -> Result<Self> {
+        let producer = TransactionalProducer::new(options, &format!("{topic}-raw"))?;
+        producer.init(WAIT_MAX)?;
+        Ok(Appender { producer, topic, partitions, sample, sent: 0 })
+    }
+
+    /// Appends so many records in one transaction; answers how long that took.
+    ///
+    /// # Errors
+    /// When it is not committed.
+    pub fn append(&mut self, records: usize) -> Result<Duration> {
+        let Sample { key, payload, headers } = self.sample;
+        let headers: Vec<(&str, &[u8])> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+        let since = Instant::now();
+        self.producer.begin()?;
+        for _ in 0..records {
+            self.sent = self.sent.wrapping_add(1) & i32::MAX;
+            self.producer.send(NewRecord {
+                topic: &self.topic,
+                partition: self.sent % self.partitions,
+                key,
+                payload,
+                headers: &headers,
+                timestamp_ms: 1_767_225_600_000,
+            })?;
+        }
+        self.producer.commit(WAIT_MAX)?;
+        Ok(since.elapsed())
+    }
+}

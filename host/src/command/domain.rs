@@ -1,0 +1,199 @@
+//! The plugin, as the writer calls it.
+
+use super::Error;
+use crate::aggregate_store::Event;
+use crate::plugin::Plugin;
+use crate::wasm::{self, CallError, Decision, Engine, Fault, Limits};
+use lantern_contract::frame::commands::{Decided, Request};
+use lantern_contract::frame::events::{NewEvent, Writer};
+use std::sync::Arc;
+
+/// What decides, and makes states: a plugin's instance; in the writer's tests, Rust.
+pub(super) trait Logic {
+    fn decide(&mut self, request: &[u8]) -> Result<Decision, CallError>;
+    fn evolve(&mut self, state: Option<&[u8]>, events: &[u8], count: usize) -> Result<Vec<u8>, CallError>;
+}
+
+impl Logic for wasm::Handler {
+    fn decide(&mut self, request: &[u8]) -> Result<Decision, CallError> {
+        wasm::Handler::decide(self, request)
+    }
+
+    fn evolve(&mut self, state: Option<&[u8]>, events: &[u8], count: usize) -> Result<Vec<u8>, CallError> {
+        wasm::Handler::evolve(self, state, events, count)
+    }
+}
+
+/// What makes [`Logic`], and what is known of it.
+pub(super) trait Source: Send {
+    fn instance(&self) -> Result<Box<dyn Logic>, String>;
+    fn digest(&self) -> String;
+    fn state_version(&self) -> u32;
+}
+
+/// A plugin and what runs it.
+pub(super) struct PluginSource {
+    pub plugin: Arc<Plugin>,
+    pub engine: Engine,
+    pub limits: Limits,
+}
+
+impl Source for PluginSource {
+    fn instance(&self) -> Result<Box<dyn Logic>, String> {
+        let Plugin { name, component, .. } = &*self.plugin;
+        let handler = wasm::Handler::new(&self.engine, component, name, &self.limits);
+        handler.map(|handler| Box::new(handler) as Box<dyn Logic>).map_err(|error| error.to_string())
+    }
+
+    fn digest(&self) -> String {
+        self.plugin.digest.to_string()
+    }
+
+    fn state_version(&self) -> u32 {
+        self.plugin.manifest.state_version
+    }
+}
+
+/// The plugin of one aggregate type while it is called: a new instance takes the place of one that trapped.
+pub(super) struct Domain {
+    /// The aggregate type.
+    pub name: String,
+    /// The topic of its events.
+    pub topic: String,
+    source: Box<dyn Source>,
+    logic: Option<Box<dyn Logic>>,
+    frame: Vec<u8>,
+    events: Writer,
+}
+
+/// What was decided, checked.
+pub(super) enum Verdict {
+    Events(Vec<(String, Vec<u8>)>),
+    Rejected(wasm::Rejection),
+}
+
+impl Domain {
+    pub fn new(name: String, topic: String, source: Box<dyn Source>) -> Self {
+        Domain { name, topic, source, logic: None, frame: Vec::new(), events: Writer::new() }
+    }
+
+    pub fn digest(&self) -> String {
+        self.source.digest()
+    }
+
+    pub fn state_version(&self) -> u32 {
+        self.source.state_version()
+    }
+
+    /// Goes on with another plugin, or stays when it does not start.
+    pub fn swap(&mut self, source: Box<dyn Source>) -> Result<(), String> {
+        self.logic = Some(source.instance()?);
+        self.source = source;
+        Ok(())
+    }
+
+    fn logic(&mut self) -> Result<&mut Box<dyn Logic>, Error> {
+        match &mut self.logic {
+            Some(logic) => Ok(logic),
+            empty => Ok(empty.insert(self.source.instance().map_err(Error::plugin)?)),
+        }
+    }
+
+    /// Says what the end of a call means, and gives up an instance that trapped.
+    fn failed(&mut self, error: CallError) -> Error {
+        match error {
+            CallError::Failure(failure) if failure.fault == Fault::BadInput => {
+                Error::BadCommand { reason: failure.message }
+            }
+            CallError::Failure(failure) => Error::plugin(failure),
+            trap => {
+                self.logic = None;
+                Error::plugin(trap)
+            }
+        }
+    }
+
+    /// Decides a command.
+    pub fn decide(&mut self, request: &Request<'_>, limits: &super::Options) -> Result<Verdict, Error> {
+        let mut frame = std::mem::take(&mut self.frame);
+        request.write(&mut frame);
+        let decided = self.logic().map(|logic| logic.decide(&frame));
+        self.frame = frame;
+        let frame = match decided?.map_err(|error| self.failed(error))? {
+            Decision::Events(frame) => frame,
+            Decision::Rejected(rejection) => return Ok(Verdict::Rejected(rejection)),
+        };
+        let unusable = |error| Error::plugin(format!("what it decided cannot be read: {error}"));
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        for event in Decided::parse(&frame).map_err(unusable)?.iter() {
+            let event = event.map_err(unusable)?;
+            if event.kind.is_empty() {
+                return Err(Error::plugin("it decided an event without a type"));
+            }
+            bytes += event.payload.len();
+            if event.payload.len() > limits.event_bytes_max || bytes > limits.command_bytes_max {
+                return Err(Error::plugin(format!(
+                    "it decided more than an event ({} bytes) or a command ({} bytes) may hold",
+                    limits.event_bytes_max, limits.command_bytes_max
+                )));
+            }
+            events.push((event.kind.to_owned(), event.payload.to_vec()));
+        }
+        Ok(Verdict::Events(events))
+    }
+
+    /// The state after these events.
+    pub fn evolve(&mut self, id: &str, state: Option<&[u8]>, events: &[Event]) -> Result<Vec<u8>, Error> {
+        let mut writer = std::mem::take(&mut self.events);
+        let mut frame = std::mem::take(&mut self.frame);
+        write(&mut writer, &self.topic, id, events);
+        writer.finish(&mut frame);
+        let evolved = self.logic().map(|logic| logic.evolve(state, &frame, events.len()));
+        self.events = writer;
+        self.frame = frame;
+        match evolved? {
+            Ok(state) => Ok(state),
+            // An event that was appended is the plugin's own: it is not the command that it cannot read.
+            Err(CallError::Failure(failure)) => {
+                Err(Error::plugin(format!("it cannot apply its events: {failure}")))
+            }
+            Err(trap) => Err(self.failed(trap)),
+        }
+    }
+}
+
+/// Events as `evolve` is given them: always the same, whether they were just decided or come from the log.
+fn write(writer: &mut Writer, topic: &str, id: &str, events: &[Event]) {
+    for event in events {
+        let new = NewEvent {
+            kind: &event.kind,
+            topic,
+            partition: event.partition,
+            // Its place among the aggregate's own events: in the log it has none before it is appended.
+            offset: i64::try_from(event.version).unwrap_or(i64::MAX),
+            timestamp_ms: event.time_ms,
+            key: Some(id.as_bytes()),
+            payload: Some(&event.payload),
+        };
+        writer.push(new, std::iter::empty());
+    }
+}
+
+/// The state of an aggregate after these events, by an instance of a caller's own: for the trial of a plugin.
+///
+/// # Errors
+/// When the plugin fails.
+pub fn fold(
+    handler: &mut wasm::Handler,
+    topic: &str,
+    id: &str,
+    state: Option<&[u8]>,
+    events: &[Event],
+) -> Result<Vec<u8>, Error> {
+    let mut writer = Writer::new();
+    let mut frame = Vec::new();
+    write(&mut writer, topic, id, events);
+    writer.finish(&mut frame);
+    handler.evolve(state, &frame, events.len()).map_err(Error::plugin)
+}

@@ -1,0 +1,296 @@
+//! What commands are given to.
+
+use super::domain::{Domain, PluginSource, Source};
+use super::writer::{Request, Writer};
+use super::{Answer, Command, Error, Options, State, Status};
+use crate::aggregate_store::{self, Aggregate, Reader};
+use crate::log;
+use crate::plugin::Plugin;
+use crate::wasm::{Engine, Limits};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// The longest id of an aggregate, name of a command or key, in bytes: they become headers and keys.
+const NAME_BYTES_MAX: usize = 1_024;
+
+/// What a handler needs.
+#[derive(Clone)]
+pub struct Setup {
+    /// Its plugin. The manifest's name is the aggregate type.
+    pub plugin: Arc<Plugin>,
+    /// The file that its aggregates are kept in.
+    pub store: PathBuf,
+    /// The log.
+    pub log: log::Options,
+    /// Runs the plugin.
+    pub engine: Engine,
+    /// What the plugin may use.
+    pub limits: Limits,
+    /// The user's settings.
+    pub options: Options,
+}
+
+/// The one way to the aggregates of a type, in this process. A clone is the same.
+#[derive(Clone)]
+pub struct Handler(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    topic: String,
+    store: PathBuf,
+    options: Options,
+    /// What makes a plugin run here.
+    run: Run,
+    requests: mpsc::Sender<Request>,
+    status: watch::Receiver<Status>,
+    stop: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    waiting: Arc<Waiting>,
+}
+
+/// Makes of a plugin what the writer calls.
+type Run = Box<dyn Fn(Arc<Plugin>) -> Box<dyn Source> + Send + Sync>;
+
+/// What a writer needs beside its domain.
+pub(super) struct Place {
+    pub store: PathBuf,
+    pub log: log::Options,
+    pub options: Options,
+    pub stack_bytes: usize,
+}
+
+/// Commands that wait or are being decided.
+#[derive(Default)]
+struct Waiting {
+    commands: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+/// A command on its way, and who waits for its answer.
+pub(super) struct Queued {
+    pub command: Command,
+    reply: oneshot::Sender<Result<Answer, Error>>,
+    waiting: Arc<Waiting>,
+    bytes: usize,
+}
+
+impl Queued {
+    pub fn answer(mut self, answer: Result<Answer, Error>) {
+        let (unused, _) = oneshot::channel();
+        // Who asked may have gone.
+        let _ = std::mem::replace(&mut self.reply, unused).send(answer);
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.waiting.commands.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Handler {
+    /// Starts a handler on a thread of its own. Whoever wrote these aggregates before appends nothing more. Commands
+    /// are taken when the status is [`State::Live`].
+    ///
+    /// # Errors
+    /// When the system has no more threads.
+    pub fn start(setup: Setup) -> std::io::Result<Handler> {
+        let Setup { plugin, store, log, engine, limits, options } = setup;
+        let stack_bytes = limits.thread_stack_bytes();
+        let run = move |plugin| -> Box<dyn Source> {
+            Box::new(PluginSource { plugin, engine: engine.clone(), limits: limits.clone() })
+        };
+        let topic = plugin.manifest.topics.first().cloned().unwrap_or_default();
+        let domain = Domain::new(plugin.name.clone(), topic, run(plugin));
+        Handler::start_with(Place { store, log, options, stack_bytes }, domain, Box::new(run))
+    }
+
+    pub(super) fn start_with(place: Place, domain: Domain, run: Run) -> std::io::Result<Handler> {
+        let Place { store, log, options, stack_bytes } = place;
+        let (name, topic) = (domain.name.clone(), domain.topic.clone());
+        let status = Status {
+            topic: topic.clone(),
+            state_version: domain.state_version(),
+            ..Status::starting(&name, &domain.digest())
+        };
+        let (sender, status) = watch::channel(status);
+        let (requests, inbox) = mpsc::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let parts = (store.clone(), log, options.clone(), Arc::clone(&stop));
+        let thread =
+            std::thread::Builder::new().name(name.clone()).stack_size(stack_bytes).spawn(move || {
+                let (store, log, options, stop) = parts;
+                Writer::new(domain, store, log, options, inbox, sender, stop).supervise();
+            })?;
+        Ok(Handler(Arc::new(Inner {
+            name,
+            topic,
+            store,
+            options,
+            run,
+            requests,
+            status,
+            stop,
+            thread: Mutex::new(Some(thread)),
+            waiting: Arc::default(),
+        })))
+    }
+
+    /// Has a command decided, and answers when what it appended is in the log and kept.
+    ///
+    /// # Errors
+    /// When the domain was not asked, or its answer is not known.
+    pub async fn submit(&self, command: Command) -> Result<Answer, Error> {
+        check(&command)?;
+        self.is_ready()?;
+        let bytes = command.bytes();
+        let waiting = Arc::clone(&self.0.waiting);
+        let commands_before = waiting.commands.fetch_add(1, Ordering::Relaxed);
+        let bytes_before = waiting.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let (reply, answered) = oneshot::channel();
+        let queued = Queued { command, reply, waiting, bytes };
+        let options = &self.0.options;
+        if commands_before >= options.queue_max || bytes_before + bytes > options.queue_bytes_max {
+            return Err(Error::TooMany);
+        }
+        self.ask(Request::Command(queued), answered).await?
+    }
+
+    /// Goes on with another plugin, between two commands. Answers how long no command was decided. States of another
+    /// state version are made anew when they are touched.
+    ///
+    /// # Errors
+    /// When the plugin is for other aggregates or does not start: then the one before goes on.
+    pub async fn swap(&self, plugin: Arc<Plugin>) -> Result<Duration, Error> {
+        if plugin.name != self.0.name || plugin.manifest.topics.first() != Some(&self.0.topic) {
+            return Err(Error::plugin(format!(
+                "it is for `{}` in topic `{}`, not for `{}` in topic `{}`",
+                plugin.name,
+                plugin.manifest.topics.first().map_or("", String::as_str),
+                self.0.name,
+                self.0.topic
+            )));
+        }
+        self.swap_with((self.0.run)(plugin)).await
+    }
+
+    pub(super) async fn swap_with(&self, source: Box<dyn Source>) -> Result<Duration, Error> {
+        let (reply, swapped) = oneshot::channel();
+        self.ask(Request::Swap(source, reply), swapped).await?
+    }
+
+    /// Makes every state anew that is not of the plugin's state version, and answers how many that were.
+    ///
+    /// # Errors
+    /// When the plugin fails at one of them; those before it are kept.
+    pub async fn refold(&self) -> Result<u64, Error> {
+        self.is_ready()?;
+        let mut all = 0;
+        let mut after = String::new();
+        loop {
+            // Page by page, so that commands are decided in between.
+            let (reply, folded) = oneshot::channel();
+            let (count, last) = self.ask(Request::Refold(after, reply), folded).await??;
+            all += count;
+            match last {
+                Some(last) => after = last,
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// An aggregate with its newest state, by the plugin's state version.
+    ///
+    /// # Errors
+    /// When the handler is not live, or the plugin fails.
+    pub async fn show(&self, id: &str) -> Result<Option<Aggregate>, Error> {
+        self.is_ready()?;
+        let (reply, shown) = oneshot::channel();
+        self.ask(Request::Show(id.to_owned(), reply), shown).await?
+    }
+
+    /// What it shows of itself.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.0.status.clone()
+    }
+
+    /// A connection that reads what is kept.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, such as before the first start is over.
+    pub fn reader(&self) -> Result<Reader, aggregate_store::Error> {
+        Reader::open(&self.0.store)
+    }
+
+    /// Has it append and answer what it has taken up, and waits until it is over.
+    pub async fn stop(&self) {
+        self.0.stop.store(true, Ordering::Relaxed);
+        // Wakes it up; one that is over needs no waking.
+        let _ = self.0.requests.send(Request::Wake);
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!(
+                    aggregate = self.0.name,
+                    "the writer's thread panicked: this is a fault of Lantern"
+                );
+            }
+        }
+    }
+
+    async fn ask<T>(&self, request: Request, answered: oneshot::Receiver<T>) -> Result<T, Error> {
+        self.0.requests.send(request).map_err(|_| self.is_over())?;
+        answered.await.map_err(|_| self.is_over())
+    }
+
+    /// Whether commands are taken; else why not.
+    fn is_ready(&self) -> Result<(), Error> {
+        let status = self.0.status.borrow();
+        match status.state {
+            State::Live => Ok(()),
+            _ => Err(unready(&status)),
+        }
+    }
+
+    /// Why the writer does not answer.
+    fn is_over(&self) -> Error {
+        let status = self.0.status.borrow();
+        if status.is_over() { unready(&status) } else { Error::Stopping }
+    }
+}
+
+/// Why a handler in this state takes no commands.
+pub(super) fn unready(status: &Status) -> Error {
+    let reason = status.error.clone().unwrap_or_default();
+    match status.state {
+        State::Starting | State::CatchingUp | State::Live => Error::CatchingUp { behind: status.lag },
+        State::Paused => Error::Unavailable { reason },
+        State::Halted => Error::Halted { reason },
+        State::Fenced => Error::Fenced { reason },
+        State::Stopped => Error::Stopping,
+    }
+}
+
+/// Refuses what could not be written into a record.
+fn check(command: &Command) -> Result<(), Error> {
+    let named = [("an aggregate's id", &command.id), ("a command's name", &command.name)];
+    let optional = [
+        ("an idempotency key", &command.key),
+        ("a correlation id", &command.correlation),
+        ("a causation id", &command.causation),
+    ];
+    let optional = optional.into_iter().filter_map(|(what, text)| text.as_ref().map(|text| (what, text)));
+    for (what, text) in named.into_iter().chain(optional) {
+        if text.is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+            let reason = format!("{what} has 1 to {NAME_BYTES_MAX} bytes and no control characters");
+            return Err(Error::BadCommand { reason });
+        }
+    }
+    Ok(())
+}

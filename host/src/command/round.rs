@@ -1,0 +1,436 @@
+//! One group commit: commands decided one after the other, appended together, kept together, answered.
+
+use super::aggregates::{Aggregates, Current, bounded};
+use super::domain::{Domain, Verdict};
+use super::handler::Queued;
+use super::record::{self, Key, Place};
+use super::{Accepted, Answer, Appended, Command, Error, Options, Rejected};
+use crate::aggregate_store::{self, Decision, Event, Outcome, Position, Store};
+use crate::log::{TransactionError, TransactionalProducer};
+use lantern_contract::frame::commands::Request;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Deciding takes no longer before what was decided is appended: one slow command holds few others up.
+const DECIDING_MAX: Duration = Duration::from_millis(10);
+
+/// What a round works with.
+pub(super) struct Desk<'w> {
+    pub domain: &'w mut Domain,
+    pub aggregates: &'w mut Aggregates,
+    pub store: &'w mut Store,
+    pub producer: &'w TransactionalProducer,
+    pub options: &'w Options,
+    pub decisions_topic: &'w str,
+    pub source: &'w str,
+    /// Of the topic, when the writer caught up.
+    pub partitions: i32,
+}
+
+/// What became of a round.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub commands: u64,
+    pub rejected: u64,
+    pub events: u64,
+    pub new_aggregates: u64,
+}
+
+/// Why nothing can be decided before it was looked at.
+#[derive(Debug)]
+pub(super) enum Failed {
+    Log(TransactionError),
+    /// The log has it, and the store has not.
+    Store(aggregate_store::Error),
+}
+
+/// A record that was sent, in the order of sending.
+enum Sent {
+    Event { id: Arc<str>, event: Event, key: Option<Arc<Key>> },
+    Decision { id: Arc<str>, partition: i32, key: Arc<Key>, outcome: Outcome },
+}
+
+/// What a command will be answered when the round is in the log.
+enum Planned {
+    /// This, or, where it says so much, not before the round is in the log.
+    Answer(Result<Answer, Error>),
+    /// So many records from this one on.
+    Appended { first: usize, count: usize },
+    /// As an earlier command of this round, which has the same key.
+    As(usize),
+}
+
+/// A round on its way.
+pub(super) struct Round {
+    since: Instant,
+    slots: Vec<(Queued, Planned)>,
+    sent: Vec<Sent>,
+    /// The commands with a key that were decided in this round.
+    keys: HashMap<(Arc<str>, String), usize>,
+    bytes: usize,
+}
+
+impl Round {
+    pub fn new() -> Self {
+        Round { since: Instant::now(), slots: Vec::new(), sent: Vec::new(), keys: HashMap::new(), bytes: 0 }
+    }
+
+    /// Whether it should be appended before more is decided.
+    pub fn is_full(&self, desk: &Desk<'_>) -> bool {
+        self.slots.len() >= desk.options.commands_max
+            || self.bytes >= desk.options.bytes_max
+            || self.since.elapsed() >= DECIDING_MAX.max(desk.options.gather_max())
+            || desk.aggregates.is_over(desk.options)
+    }
+
+    /// How long it may wait for more commands.
+    pub fn gather_left(&self, options: &Options) -> Duration {
+        options.gather_max().saturating_sub(self.since.elapsed())
+    }
+
+    /// Decides a command, and hands what it appends to the log. After an error the round has to be given up by
+    /// [`Self::fail`].
+    pub fn decide(&mut self, desk: &mut Desk<'_>, queued: Queued) -> Result<(), TransactionError> {
+        let planned = self.consider(desk, &queued.command);
+        let (planned, told) = match planned {
+            Ok(planned) => (planned, Ok(())),
+            Err(Refused::Command(error)) => (Planned::Answer(Err(error)), Ok(())),
+            // It is answered with the others.
+            Err(Refused::Log(error)) => (Planned::Appended { first: 0, count: 0 }, Err(error)),
+        };
+        self.slots.push((queued, planned));
+        told
+    }
+
+    fn consider(&mut self, desk: &mut Desk<'_>, command: &Command) -> Result<Planned, Refused> {
+        let id: Arc<str> = command.id.as_str().into();
+        let key = command.key.as_ref().map(|key| Key { key: key.clone(), digest: command.digest() });
+        if let Some(key) = &key {
+            if let Some(earlier) = self.keys.get(&(Arc::clone(&id), key.key.clone())) {
+                return match self.slots.get(*earlier) {
+                    Some((queued, _)) if queued.command.digest() == key.digest => Ok(Planned::As(*earlier)),
+                    _ => Err(Error::KeyReused.into()),
+                };
+            }
+            if let Some(decision) = desk.store.decision(&id, &key.key).map_err(Error::from)? {
+                if decision.digest != key.digest {
+                    return Err(Error::KeyReused.into());
+                }
+                return Ok(Planned::Answer(Ok(repeated(desk, &id, decision.outcome)?)));
+            }
+        }
+        let current = desk.aggregates.get(&id, desk.store, desk.domain, desk.partitions, desk.options)?;
+        if let Some(expected) = command.expected
+            && expected != current.version
+        {
+            return Err(Error::WrongVersion { expected, actual: current.version }.into());
+        }
+        let time_ms = jiff::Timestamp::now().as_millisecond();
+        let aggregate = desk.domain.name.clone();
+        let request = Request {
+            aggregate: &aggregate,
+            id: &id,
+            version: current.version,
+            state: current.state.as_deref(),
+            command: &command.name,
+            payload: &command.payload,
+            time_ms,
+            correlation: command.correlation.as_deref(),
+        };
+        let verdict = desk.domain.decide(&request, desk.options)?;
+        let key = key.map(Arc::new);
+        let planned = match verdict {
+            Verdict::Events(events) if !events.is_empty() => {
+                let events = name_events(command, &current, time_ms, events);
+                self.append(desk, &id, current, events, key.clone())?
+            }
+            Verdict::Events(_) => {
+                let outcome = Outcome::Unchanged { version: current.version };
+                self.note(desk, command, &id, &current, time_ms, key.clone(), outcome)?
+            }
+            Verdict::Rejected(rejection) => {
+                let outcome = Outcome::Rejected {
+                    version: current.version,
+                    code: rejection.code,
+                    message: rejection.message,
+                    detail: rejection.detail,
+                };
+                self.note(desk, command, &id, &current, time_ms, key.clone(), outcome)?
+            }
+        };
+        if let Some(key) = key {
+            self.keys.insert((id, key.key.clone()), self.slots.len());
+        }
+        Ok(planned)
+    }
+
+    /// Appends events, after which the aggregate is what the plugin makes of them.
+    fn append(
+        &mut self,
+        desk: &mut Desk<'_>,
+        id: &Arc<str>,
+        current: Current,
+        events: Vec<Event>,
+        key: Option<Arc<Key>>,
+    ) -> Result<Planned, Refused> {
+        let state = desk.domain.evolve(id, current.state.as_deref(), &events)?;
+        let state = bounded(state, desk.options)?;
+        let (first, count) = (self.sent.len(), events.len());
+        let topic = desk.domain.topic.clone();
+        let place = Place { topic: &topic, source: desk.source, id, partition: current.partition };
+        self.begin(desk)?;
+        for event in events {
+            record::send_event(desk.producer, &place, &event, key.as_deref())?;
+            self.bytes += event.payload.len();
+            self.sent.push(Sent::Event { id: Arc::clone(id), event, key: key.clone() });
+        }
+        let version = current.version + count as u64;
+        desk.aggregates.set(id, Current { version, state: Some(state.into()), ..current }, true);
+        Ok(Planned::Appended { first, count })
+    }
+
+    /// Takes a decision that appends no event down, if the command has a key; a retry will find it.
+    #[allow(clippy::too_many_arguments, reason = "each is another part of one record")]
+    fn note(
+        &mut self,
+        desk: &Desk<'_>,
+        command: &Command,
+        id: &Arc<str>,
+        current: &Current,
+        time_ms: i64,
+        key: Option<Arc<Key>>,
+        outcome: Outcome,
+    ) -> Result<Planned, Refused> {
+        let answer = answer(&outcome, false);
+        if let Some(key) = key {
+            let partition = current.partition;
+            let place = Place { topic: desk.decisions_topic, source: desk.source, id, partition };
+            let correlation = command.correlation.as_deref();
+            self.begin(desk)?;
+            record::send_decision(
+                desk.producer,
+                &place,
+                &command.name,
+                &key,
+                &outcome,
+                time_ms,
+                correlation,
+            )?;
+            self.sent.push(Sent::Decision { id: Arc::clone(id), partition, key, outcome });
+        }
+        Ok(Planned::Answer(Ok(answer)))
+    }
+
+    /// The log's transaction begins with the first record.
+    fn begin(&self, desk: &Desk<'_>) -> Result<(), TransactionError> {
+        if self.sent.is_empty() { desk.producer.begin() } else { Ok(()) }
+    }
+
+    /// Appends, keeps and answers.
+    pub fn commit(self, desk: &mut Desk<'_>) -> Result<Tally, Failed> {
+        let offsets = if self.sent.is_empty() {
+            Vec::new()
+        } else {
+            match desk.producer.commit(desk.options.append_max()) {
+                Ok(offsets) => offsets,
+                Err(error) => {
+                    self.fail(&error);
+                    return Err(Failed::Log(error));
+                }
+            }
+        };
+        let Round { slots, mut sent, .. } = self;
+        for (sent, at) in sent.iter_mut().zip(&offsets) {
+            if let Sent::Event { event, .. } = sent {
+                event.offset = *at;
+            }
+        }
+        let kept = if sent.is_empty() && !desk.aggregates.has_unsaved() {
+            Ok(())
+        } else {
+            keep(desk, &sent, &offsets)
+        };
+        let tally = reply(slots, sent, &desk.domain.topic);
+        kept.map_err(Failed::Store)?;
+        Ok(tally)
+    }
+
+    /// Answers every command that waits for the log with what became of it.
+    pub fn fail(self, error: &TransactionError) {
+        for (queued, planned) in self.slots {
+            let answer = match planned {
+                // These say nothing of what is not in the log.
+                Planned::Answer(Err(
+                    error @ (Error::BadCommand { .. } | Error::Plugin { .. } | Error::KeyReused),
+                )) => Err(error),
+                _ => Err(error.into()),
+            };
+            queued.answer(answer);
+        }
+    }
+}
+
+/// Why a command gets no further.
+enum Refused {
+    Command(Error),
+    Log(TransactionError),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Refused::Command(error)
+    }
+}
+
+impl From<TransactionError> for Refused {
+    fn from(error: TransactionError) -> Self {
+        Refused::Log(error)
+    }
+}
+
+impl From<&TransactionError> for Error {
+    fn from(error: &TransactionError) -> Self {
+        match error {
+            TransactionError::Fenced { .. } => Error::Fenced { reason: error.to_string() },
+            TransactionError::NotAppended { reason } => Error::Unavailable { reason: reason.clone() },
+            TransactionError::Uncertain { reason } | TransactionError::Spent { reason } => {
+                Error::Uncertain { reason: reason.clone() }
+            }
+        }
+    }
+}
+
+/// Decided events as they will be in the log.
+fn name_events(
+    command: &Command,
+    current: &Current,
+    time_ms: i64,
+    events: Vec<(String, Vec<u8>)>,
+) -> Vec<Event> {
+    let id = &command.id;
+    // What began here begins with its first event.
+    let correlation = command.correlation.clone().unwrap_or_else(|| format!("{id}/{}", current.version + 1));
+    let causation = command.causation.clone().or_else(|| command.key.clone());
+    let versions = current.version + 1..;
+    let named = versions.zip(events).map(|(version, (kind, payload))| Event {
+        version,
+        kind,
+        time_ms,
+        partition: current.partition,
+        offset: -1,
+        payload,
+        event_id: format!("{id}/{version}"),
+        correlation: Some(correlation.clone()),
+        causation: causation.clone(),
+    });
+    named.collect()
+}
+
+/// Keeps what the log has: events, decisions, states, and how far it is.
+fn keep(desk: &mut Desk<'_>, sent: &[Sent], offsets: &[i64]) -> Result<(), aggregate_store::Error> {
+    let state_version = desk.domain.state_version();
+    let transaction = desk.store.begin()?;
+    let mut ends: HashMap<(bool, i32), i64> = HashMap::new();
+    for (sent, at) in sent.iter().zip(offsets) {
+        let (is_event, partition) = match sent {
+            Sent::Event { id, event, key } => {
+                transaction.append(id, event)?;
+                if let Some(key) = key {
+                    let outcome = Outcome::Appended { first: event.version, last: event.version };
+                    let decision = Decision { digest: key.digest.clone(), outcome };
+                    transaction.keep_decision(id, &key.key, &decision)?;
+                }
+                (true, event.partition)
+            }
+            Sent::Decision { id, partition, key, outcome } => {
+                let decision = Decision { digest: key.digest.clone(), outcome: outcome.clone() };
+                transaction.keep_decision(id, &key.key, &decision)?;
+                (false, *partition)
+            }
+        };
+        ends.insert((is_event, partition), at + 1);
+    }
+    for ((is_event, partition), end) in ends {
+        let topic = if is_event { &desk.domain.topic } else { desk.decisions_topic };
+        transaction.keep_position(topic, partition, end)?;
+    }
+    desk.aggregates.save(&transaction, state_version)?;
+    transaction.commit()
+}
+
+/// Answers every command.
+fn reply(slots: Vec<(Queued, Planned)>, sent: Vec<Sent>, topic: &str) -> Tally {
+    let mut tally = Tally { commands: slots.len() as u64, ..Tally::default() };
+    let mut sent: Vec<Option<Sent>> = sent.into_iter().map(Some).collect();
+    let mut answers: Vec<Result<Answer, Error>> = Vec::with_capacity(slots.len());
+    for (_, planned) in &slots {
+        let answer = match planned {
+            Planned::Answer(answer) => answer.clone(),
+            Planned::As(earlier) => match answers.get(*earlier) {
+                Some(Ok(answer)) => Ok(again(answer.clone())),
+                Some(Err(error)) => Err(error.clone()),
+                None => Err(Error::Stopping),
+            },
+            Planned::Appended { first, count } => {
+                let events = sent.iter_mut().skip(*first).take(*count).filter_map(|sent| match sent.take() {
+                    Some(Sent::Event { event, .. }) => Some(event),
+                    _ => None,
+                });
+                let accepted = accepted(events.collect(), topic, false);
+                tally.events += accepted.events.len() as u64;
+                tally.new_aggregates +=
+                    u64::from(accepted.events.first().is_some_and(|event| event.version == 1));
+                Ok(Answer::Accepted(accepted))
+            }
+        };
+        tally.rejected += u64::from(matches!(answer, Ok(Answer::Rejected(_))));
+        answers.push(answer);
+    }
+    for ((queued, _), answer) in slots.into_iter().zip(answers) {
+        queued.answer(answer);
+    }
+    tally
+}
+
+fn accepted(events: Vec<Event>, topic: &str, is_repeated: bool) -> Accepted {
+    let mut position = Position::new();
+    let mut version = 0;
+    let mut appended = Vec::with_capacity(events.len());
+    for Event { version: at, kind, payload, partition, offset, .. } in events {
+        version = at;
+        // All are in one partition, in order.
+        position.insert((topic.to_owned(), partition), offset + 1);
+        appended.push(Appended { version: at, kind, payload, partition, offset });
+    }
+    Accepted { version, events: appended, position, is_repeated }
+}
+
+/// The answer to a command that appended nothing.
+fn answer(outcome: &Outcome, is_repeated: bool) -> Answer {
+    match outcome.clone() {
+        Outcome::Rejected { version, code, message, detail } => {
+            Answer::Rejected(Rejected { code, message, detail, version, is_repeated })
+        }
+        Outcome::Unchanged { version } | Outcome::Appended { last: version, .. } => {
+            let (events, position) = (Vec::new(), Position::new());
+            Answer::Accepted(Accepted { version, events, position, is_repeated })
+        }
+    }
+}
+
+/// The answer that a command with this key had.
+fn repeated(desk: &Desk<'_>, id: &str, outcome: Outcome) -> Result<Answer, Error> {
+    let Outcome::Appended { first, last } = outcome else { return Ok(answer(&outcome, true)) };
+    let count = usize::try_from(last + 1 - first.min(last)).unwrap_or(usize::MAX);
+    let events = desk.store.events_after(id, first.saturating_sub(1), count)?;
+    Ok(Answer::Accepted(accepted(events, &desk.domain.topic, true)))
+}
+
+fn again(mut answer: Answer) -> Answer {
+    match &mut answer {
+        Answer::Accepted(accepted) => accepted.is_repeated = true,
+        Answer::Rejected(rejected) => rejected.is_repeated = true,
+    }
+    answer
+}

@@ -1,0 +1,297 @@
+//! Appending in transactions: all records of one, or none of them.
+
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::Message as _;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::context::{self, Context};
+use super::error::reason;
+use super::{Error, Options};
+
+/// How long librdkafka may take to let go of a record that it has told the fate of, before it is asked less often.
+const LETTING_GO: Duration = Duration::from_millis(1);
+
+/// Why a transaction did not end well, by what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionError {
+    /// Another process appends under the same name; this one never will again.
+    #[error(
+        "another process has taken over as `{id}`, or this one stood still for longer than a transaction may be open: it appends nothing more. \
+         Use the other one, or stop that and start this one again"
+    )]
+    Fenced {
+        /// The transactional id.
+        id: String,
+    },
+    /// Nothing of it is or will be in the log.
+    #[error("nothing was appended: {reason}")]
+    NotAppended {
+        /// What the client said.
+        reason: String,
+    },
+    /// It may be in the log, whole, or not at all. [`TransactionalProducer::commit`] may be asked again.
+    #[error("it is not known whether it was appended: {reason}")]
+    Uncertain {
+        /// What the client said.
+        reason: String,
+    },
+    /// The producer is spent: make another. What the last transaction came to stands in the log.
+    #[error("the producer cannot go on: {reason}")]
+    Spent {
+        /// What the client said.
+        reason: String,
+    },
+}
+
+/// A record to append.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRecord<'a> {
+    /// The topic's name.
+    pub topic: &'a str,
+    /// The partition's number.
+    pub partition: i32,
+    /// The key.
+    pub key: &'a [u8],
+    /// The payload.
+    pub payload: &'a [u8],
+    /// The headers in order.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// Milliseconds since 1970.
+    pub timestamp_ms: i64,
+}
+
+/// Appends in transactions, under a name that only one process has: who takes it over fences the one before.
+///
+/// Everything blocks, with a bound.
+pub struct TransactionalProducer {
+    // Its thread tells of deliveries as they come: a call of `poll` returns only when its time is over.
+    producer: ThreadedProducer<Deliveries>,
+    id: String,
+}
+
+impl TransactionalProducer {
+    /// Makes a producer of this name; [`Self::init`] must follow.
+    ///
+    /// # Errors
+    /// When a setting is wrong.
+    pub fn new(options: &Options, id: &str) -> Result<Self, Error> {
+        let deliveries = Deliveries {
+            context: Context::new(options.servers().unwrap_or_default()),
+            round: Mutex::new(Round::default()),
+            settled: Condvar::new(),
+        };
+        let producer = ThreadedProducer::from_config_and_context(&options.transactional(id)?, deliveries);
+        let producer = producer.map_err(|error| Error::creation(&error))?;
+        Ok(TransactionalProducer { producer, id: id.to_owned() })
+    }
+
+    /// Takes the name over: who had it before appends nothing more, and what it left open is aborted, what it had
+    /// decided to commit is committed. When this returns, both can be read. May be called again when no broker answered.
+    ///
+    /// # Errors
+    /// When no broker answers within `timeout`, or it refuses.
+    pub fn init(&self, timeout: Duration) -> Result<(), Error> {
+        self.context().forget();
+        self.producer.init_transactions(timeout).map_err(|error| {
+            self.context().explain_error(&error, &format!("taking over as `{}`", self.id), None)
+        })
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// [`TransactionError::Fenced`], or that the producer is spent.
+    pub fn begin(&self) -> Result<(), TransactionError> {
+        *self.round() = Round::default();
+        self.producer.begin_transaction().map_err(|error| self.explain(&error))
+    }
+
+    /// Hands a record of the transaction over. Its offset will be in what [`Self::commit`] answers, at the place that is
+    /// returned here, counted from 0.
+    ///
+    /// # Errors
+    /// When librdkafka does not take it: abort then.
+    pub fn send(&self, new: NewRecord<'_>) -> Result<usize, TransactionError> {
+        let index = {
+            let mut round = self.round();
+            round.offsets.push(-1);
+            round.missing += 1;
+            round.offsets.len() - 1
+        };
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(new.topic, index)
+            .key(new.key)
+            .payload(new.payload)
+            .partition(new.partition)
+            .timestamp(new.timestamp_ms);
+        let all = OwnedHeaders::new_with_capacity(new.headers.len());
+        record.headers = Some(
+            new.headers.iter().fold(all, |all, (key, value)| all.insert(Header { key, value: Some(*value) })),
+        );
+        match self.producer.send(record) {
+            Ok(()) => Ok(index),
+            Err((error, _)) => {
+                self.round().missing -= 1;
+                let what = format!("a record for topic `{}` is not taken: {}", new.topic, reason(&error));
+                Err(TransactionError::NotAppended { reason: what })
+            }
+        }
+    }
+
+    /// Commits within `timeout`, and answers the offsets of the records in the order in which they were sent. After
+    /// [`TransactionError::Uncertain`] it can be asked again, any number of times.
+    ///
+    /// # Errors
+    /// See [`TransactionError`].
+    pub fn commit(&self, timeout: Duration) -> Result<Vec<i64>, TransactionError> {
+        let deadline = Instant::now() + timeout;
+        self.context().forget();
+        self.delivered(deadline)?;
+        loop {
+            match self.producer.commit_transaction(deadline.saturating_duration_since(Instant::now())) {
+                Ok(()) => return Ok(std::mem::take(&mut self.round().offsets)),
+                Err(error) => match self.explain(&error) {
+                    TransactionError::Uncertain { .. } if Instant::now() < deadline => {}
+                    told => return Err(told),
+                },
+            }
+        }
+    }
+
+    /// Takes the transaction back within `timeout`; another may begin then.
+    ///
+    /// # Errors
+    /// See [`TransactionError`].
+    pub fn abort(&self, timeout: Duration) -> Result<(), TransactionError> {
+        self.producer.abort_transaction(timeout).map_err(|error| self.explain(&error))
+    }
+
+    /// Waits until every record is on the disk of the broker.
+    fn delivered(&self, deadline: Instant) -> Result<(), TransactionError> {
+        let mut round = self.round();
+        while round.missing > 0 && round.failure.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let reason = self.context().explain(Code::OperationTimedOut, "appending", None).to_string();
+                return Err(TransactionError::NotAppended { reason });
+            }
+            let settled = &self.producer.client().context().settled;
+            (round, _) = settled.wait_timeout(round, left).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(code) = round.failure {
+            drop(round);
+            return Err(match self.producer.client().fatal_error() {
+                Some((Code::Fenced, _)) => TransactionError::Fenced { id: self.id.clone() },
+                Some((_, reason)) => TransactionError::Spent { reason },
+                None => TransactionError::NotAppended {
+                    reason: self.context().explain(code, "appending", None).to_string(),
+                },
+            });
+        }
+        drop(round);
+        // The commit begins with a flush, which sleeps when it finds the last record still counted.
+        let since = Instant::now();
+        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
+            match since.elapsed() < LETTING_GO {
+                true => thread::yield_now(),
+                false => thread::sleep(LETTING_GO / 10),
+            }
+        }
+        Ok(())
+    }
+
+    fn explain(&self, error: &KafkaError) -> TransactionError {
+        let KafkaError::Transaction(told) = error else {
+            // Only the flush before a commit: nothing has been decided then.
+            return TransactionError::NotAppended { reason: reason(error) };
+        };
+        let reason = told.string();
+        match told.code() {
+            Code::Fenced => TransactionError::Fenced { id: self.id.clone() },
+            _ if told.is_fatal() => TransactionError::Spent { reason },
+            _ if told.txn_requires_abort() => TransactionError::NotAppended { reason },
+            _ if told.is_retriable() => TransactionError::Uncertain { reason },
+            _ => TransactionError::Spent { reason },
+        }
+    }
+
+    fn round(&self) -> MutexGuard<'_, Round> {
+        self.producer.client().context().round()
+    }
+
+    fn context(&self) -> &Context {
+        &self.producer.client().context().context
+    }
+}
+
+impl fmt::Debug for TransactionalProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionalProducer").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Takes note of every acknowledgement of the transaction.
+struct Deliveries {
+    context: Context,
+    round: Mutex<Round>,
+    settled: Condvar,
+}
+
+#[derive(Default)]
+struct Round {
+    /// By the order in which the records were sent; -1 until it is known.
+    offsets: Vec<i64>,
+    /// Records whose fate is not known.
+    missing: usize,
+    failure: Option<Code>,
+}
+
+impl Deliveries {
+    fn round(&self) -> MutexGuard<'_, Round> {
+        self.round.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        context::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+
+    fn stats_raw(&self, _: &[u8]) {}
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+        let mut round = self.round();
+        // What an aborted transaction left belongs to no round.
+        let Some(missing) = round.missing.checked_sub(1) else { return };
+        round.missing = missing;
+        match result {
+            Ok(message) => {
+                if let Some(offset) = round.offsets.get_mut(index) {
+                    *offset = message.offset();
+                }
+            }
+            Err((error, _)) => {
+                round.failure.get_or_insert(error.rdkafka_error_code().unwrap_or(Code::Fail));
+            }
+        }
+        if round.missing == 0 || round.failure.is_some() {
+            self.settled.notify_one();
+        }
+    }
+}
