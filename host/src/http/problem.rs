@@ -5,6 +5,8 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// Why a request was not carried out, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -19,6 +21,9 @@ pub struct Problem {
     pub status: u16,
     /// What happened here, and what to do.
     pub detail: String,
+    /// What programs may want to know beside, by name.
+    #[serde(flatten, default)]
+    pub members: Map<String, Value>,
 }
 
 impl Problem {
@@ -29,7 +34,14 @@ impl Problem {
             title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
+            members: Map::new(),
         }
+    }
+
+    /// Says more, under a name of its own.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
     }
 
     /// The request is not of the form that it must have.
@@ -50,6 +62,16 @@ impl Problem {
     /// More bytes than are taken.
     pub(super) fn too_large(detail: impl Into<String>) -> Self {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request's body is too large", detail)
+    }
+
+    /// A body that does not come.
+    pub(super) fn late(time_max: Duration) -> Self {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            "The request took too long",
+            format!("the body was not here after {} ms: send it again", time_max.as_millis()),
+        )
     }
 
     /// What an extractor of axum refused, with the status that it gives it.
@@ -74,6 +96,9 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

@@ -6,10 +6,12 @@
 //! * [`Consumer`]: reads assigned partitions from given offsets, committed records only.
 //! * [`Partitions`]: reads one partition after the other, as the caller chooses.
 //! * [`Producer`]: appends records, idempotently.
+//! * [`Appender`]: the same, for many callers at once.
 //!
-//! Everything here blocks, with a bound, and belongs on a thread that may. A broker that is away is a
+//! Everything here but the appender blocks, with a bound, and belongs on a thread that may. A broker that is away is a
 //! transient [`Error`]: the same object works again when the broker is back.
 
+mod appender;
 mod batch;
 mod client;
 mod consumer;
@@ -20,6 +22,7 @@ mod options;
 mod partitions;
 mod producer;
 
+pub use appender::{Appender, NewRecord, NotAppended, Place};
 pub use client::{Client, PartitionInfo, TopicInfo};
 pub use consumer::{Consumer, Fetched, Position};
 pub use error::Error;
