@@ -1,11 +1,13 @@
-//! The catalog `lantern.db`: which plugins there are, what is being built beside them, and their history.
+//! The catalog `lantern.db`: which plugins there are, what is being built beside them, their history, and who may ask.
 //!
 //! Which generation is live is not said here but by the link that people open, since both cannot change in
 //! one step: after a crash the link is right.
 
 mod handlers;
+mod tokens;
 
 pub use handlers::Handler;
+pub use tokens::{Scope, Token};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::path::{Path, PathBuf};
@@ -186,6 +188,7 @@ impl Catalog {
             found => return Err(Error::Format { path: path.into(), found }),
         }
         connection.execute_batch(handlers::TABLE).map_err(failed)?;
+        connection.execute_batch(tokens::TABLES).map_err(failed)?;
         Ok(Catalog { connection: Mutex::new(connection), path: path.into() })
     }
 

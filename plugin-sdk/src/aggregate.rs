@@ -158,8 +158,8 @@ macro_rules! aggregate {
                 }
             }
 
-            $crate::guest::described::export!(Component with_types_in $crate::guest::described);
-            $crate::guest::handler_bindings::export!(Component with_types_in $crate::guest::handler_bindings);
+    $crate::guest::described::export!(Component with_types_in $crate::guest::described);
+    $crate::guest::handler_bindings::export!(Component with_types_in $crate::guest::handler_bindings);
         };
     };
 }

@@ -184,8 +184,8 @@ macro_rules! projection {
                 }
             }
 
-            $crate::guest::described::export!(Component with_types_in $crate::guest::described);
-            $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
+    $crate::guest::described::export!(Component with_types_in $crate::guest::described);
+    $crate::guest::bindings::export!(Component with_types_in $crate::guest::bindings);
         };
     };
 }

@@ -126,7 +126,14 @@ impl Aggregate for Order {
         let event = match (command, self.status) {
             (Command::Place { customer_id, customer_name, items }, Status::New) => {
                 let total_cents = total(&items)?;
-                Event::OrderPlaced { order_id, customer_id, customer_name, items, total_cents, placed_at: now }
+                Event::OrderPlaced {
+                    order_id,
+                    customer_id,
+                    customer_name,
+                    items,
+                    total_cents,
+                    placed_at: now,
+                }
             }
             (Command::Place { .. }, _) => {
                 return Err(Rejection::new("already-placed", format!("order {order_id} was placed before")));

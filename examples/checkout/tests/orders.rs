@@ -87,7 +87,7 @@ fn the_projection_of_the_shop_reads_every_event() {
             Shop::OrderShipped(event) => (event.order_id, event.shipped_at),
             Shop::OrderCancelled(event) => (event.order_id, event.cancelled_at),
         };
-        assert_eq!((order, time), ("o-17", "2026-03-01T12:00:00Z"), "{kind}");
+        assert_eq!((&*order, &*time), ("o-17", "2026-03-01T12:00:00Z"), "{kind}");
         seen.push(kind);
     }
     assert_eq!(seen, TYPES);

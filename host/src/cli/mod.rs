@@ -26,6 +26,7 @@ mod rollback;
 mod run;
 mod running;
 mod status;
+mod token;
 mod topics;
 mod verify;
 
@@ -94,6 +95,7 @@ enum Command {
     Produce(produce::Produce),
     Topics(topics::Topics),
     Query(query::Query),
+    Token(token::Token),
     Status(status::Status),
     Verify(verify::Verify),
     Replay(replay::Replay),
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
                 Command::Produce(produce) => produce.run(&context),
                 Command::Topics(topics) => topics.run(&context),
                 Command::Query(query) => query.run(&context),
+                Command::Token(token) => token.run(&context),
                 Command::Status(status) => status.run(&context),
                 Command::Verify(verify) => verify.run(&context),
                 Command::Replay(replay) => replay.run(&context),

@@ -58,7 +58,7 @@ pub fn rows(columns: &[String], rows: &[Vec<Cell>]) -> Table {
         let is_number = |row: &Vec<Cell>| match row.get(index) {
             Some(Cell::Integer(_) | Cell::Real(_) | Cell::Null) => true,
             Some(Cell::Text(text)) => text.parse::<f64>().is_ok(),
-            Some(Cell::Blob { .. }) | None => false,
+            Some(Cell::Blob(_)) | None => false,
         };
         if rows.iter().all(is_number) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -74,6 +74,8 @@ pub fn cell(cell: &Cell) -> String {
         Cell::Integer(value) => value.to_string(),
         Cell::Real(value) => value.to_string(),
         Cell::Text(text) => text.clone(),
-        Cell::Blob { hex } => format!("x'{hex}'"),
+        Cell::Blob(bytes) => {
+            format!("x'{}'", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
     }
 }

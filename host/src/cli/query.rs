@@ -1,14 +1,18 @@
 //! `lantern query`
 
+use super::running::{self, Running};
 use super::{Context, output};
-use crate::read_model::{Cell, Reader, ReaderLimits};
+use crate::projection::position;
+use crate::read_model::{Cell, Checkpoints, Question, Reader, ReaderLimits};
 use anyhow::bail;
 use std::cell::RefCell;
 use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// How long the host is asked to wait at a time; it bounds what it is asked.
+const WAIT_STEP: Duration = Duration::from_secs(5);
 /// Rows of a table for people; a table of more is not read by anybody.
 const TABLE_ROWS_MAX: usize = 1_000;
 
@@ -16,9 +20,10 @@ const TABLE_ROWS_MAX: usize = 1_000;
 ///
 /// The same file can be opened with any SQLite tool: it is in the data folder, under read-models.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Example:\n  lantern query orders \"SELECT status, count(*) FROM orders GROUP BY status\""
-)]
+#[command(after_help = "\
+Examples:
+  lantern query orders \"SELECT status, count(*) FROM orders GROUP BY status\"
+  lantern query orders \"SELECT * FROM orders WHERE id = 7\" --wait-for orders/0@25")]
 pub struct Query {
     /// The read model's name.
     read_model: String,
@@ -27,15 +32,23 @@ pub struct Query {
     /// Print JSON: {"columns": [...], "rows": [[...], ...]}.
     #[arg(long)]
     json: bool,
+    /// Wait until the read model has applied everything before this position, as an answer's header Lantern-Position
+    /// has it: what was written to get that answer is seen.
+    #[arg(long, value_name = "POSITION", value_parser = position::parse)]
+    wait_for: Option<Checkpoints>,
     /// Give up after this many milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 30_000)]
+    #[arg(long, visible_alias = "timeout", value_name = "MS", default_value_t = 30_000)]
     timeout_ms: u64,
 }
 
 impl Query {
     /// Prints the rows.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let deadline = Instant::now() + Duration::from_millis(self.timeout_ms);
         let path = context.data.read_model(&self.read_model);
+        if let Some(position) = &self.wait_for {
+            self.wait(context, position, deadline)?;
+        }
         if !path.exists() {
             let known = context.data.read_models();
             let known = if known.is_empty() { "there is none".into() } else { known.join(", ") };
@@ -46,13 +59,43 @@ impl Query {
             );
         }
         let mut reader = Reader::open(&path)?;
-        let limits = ReaderLimits { time_max: Duration::from_millis(self.timeout_ms) };
+        let limits = ReaderLimits::time(deadline.saturating_duration_since(Instant::now()));
         if self.json {
             stream(&mut reader, &self.sql, limits)?
         } else {
             show(&mut reader, &self.sql, limits)?
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Query {
+    /// Waits until the read model has got to a position. A running host knows when it has; where none runs, it gets no
+    /// further.
+    fn wait(&self, context: &Context, position: &Checkpoints, deadline: Instant) -> anyhow::Result<()> {
+        if context.data.holder().is_none() {
+            let applied = Reader::open(&context.data.read_model(&self.read_model))
+                .and_then(|reader| reader.checkpoints())
+                .unwrap_or_default();
+            let topics = position.keys().map(|(topic, _)| topic.clone()).collect();
+            let missing = position::missing(position, &topics, &applied);
+            if !missing.is_empty() {
+                bail!(
+                    "{} has not applied all before {}, and nothing runs that would: start `lantern run`",
+                    self.read_model,
+                    position::show(&missing)
+                );
+            }
+            return Ok(());
+        }
+        let running = Running::find(context, "query")?;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match running.await_position(&self.read_model, position, left.min(WAIT_STEP)) {
+                Err(running::Error::Refused(problem)) if problem.status == 504 && left > WAIT_STEP => {}
+                done => return Ok(done?),
+            }
+        }
     }
 }
 
@@ -64,7 +107,7 @@ fn stream(reader: &mut Reader, sql: &str, limits: ReaderLimits) -> anyhow::Resul
     let mut separator = "";
     let mut begun = Ok(());
     reader.query(
-        sql,
+        Question::new(sql),
         limits,
         |columns| begun = begin(&mut *out.borrow_mut(), &columns),
         |row| {
@@ -96,7 +139,7 @@ fn show(reader: &mut Reader, sql: &str, limits: ReaderLimits) -> anyhow::Result<
     let mut columns = Vec::new();
     let mut more = false;
     reader.query(
-        sql,
+        Question::new(sql),
         limits,
         |names| columns = names,
         |row| {

@@ -3,7 +3,7 @@
 use super::Options;
 use crate::aggregate_store::{Decision, Event, Outcome};
 use crate::event::Record;
-use crate::log::{NewRecord, TransactionError, TransactionalProducer};
+use crate::log::{TransactionError, TransactionRecord, TransactionalProducer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -166,7 +166,7 @@ impl Attributes<'_> {
         let optional = optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
         let headers: Vec<(&str, &[u8])> =
             fixed.into_iter().chain(optional).map(|(name, value)| (name, value.as_bytes())).collect();
-        producer.send(NewRecord {
+        producer.send(TransactionRecord {
             topic: place.topic,
             partition: place.partition,
             key: place.id.as_bytes(),

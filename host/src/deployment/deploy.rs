@@ -317,6 +317,7 @@ impl Deployments {
             log: inner.log.clone(),
             engine: inner.engine.clone(),
             once: inner.once,
+            progress: slot.progress.clone(),
         })
         .map_err(|source| Error::Thread { name: name.clone(), source })?;
         let status = worker.status.clone();

@@ -36,7 +36,7 @@ use crate::catalog::{self, Catalog};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::plugin::Kind;
-use crate::projection::{State, Status};
+use crate::projection::{Applied, State, Status};
 use crate::{command, log, wasm};
 use generations::Generations;
 use report::{Deployed, Done, Entry, Outcome, Plugin};
@@ -45,7 +45,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// An artifact that somebody wants to run.
 #[derive(Clone, Debug)]
@@ -166,6 +166,21 @@ impl Deployments {
     /// A moment of every projection.
     pub fn statuses(&self) -> Vec<Status> {
         self.plugins().into_iter().map(|plugin| plugin.status).collect()
+    }
+
+    /// How far the projection of this name is, told at each commit; none where there is no such plugin.
+    pub fn progress(&self, name: &str) -> Option<watch::Receiver<Applied>> {
+        self.inner.slots().get(name).map(|slot| slot.progress.subscribe())
+    }
+
+    /// The status of the projection of this name.
+    pub fn status(&self, name: &str) -> Option<Status> {
+        self.inner.slots().get(name).map(|slot| slot.view().status.borrow().clone())
+    }
+
+    /// The catalog, for who may ask.
+    pub fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
     }
 
     /// The history of one plugin, or of all, newest last.

@@ -4,7 +4,7 @@ use super::generations::Generations;
 use super::rebuild::Rebuilder;
 use super::report::{self, Previous, Rebuild, RebuildState};
 use crate::plugin::Plugin;
-use crate::projection::{Status, Worker};
+use crate::projection::{Progress, Status, Worker};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -14,6 +14,8 @@ pub(super) struct Slot {
     pub name: String,
     /// Held by whoever changes something, for as long as that takes.
     pub state: tokio::sync::Mutex<State>,
+    /// How far the live generation is, whichever projection writes it.
+    pub progress: Progress,
     generations: Generations,
     view: Mutex<View>,
 }
@@ -63,6 +65,7 @@ impl Slot {
         Slot {
             name: name.to_owned(),
             state: tokio::sync::Mutex::new(state),
+            progress: Progress::default(),
             generations,
             view: Mutex::new(View {
                 status: watch::channel(Status::starting(name, "")).1,

@@ -91,12 +91,14 @@ impl Host {
     /// # Errors
     /// When the address that is set is taken, or the lock file cannot be written.
     pub async fn serve_http(&mut self, options: &http::Options) -> Result<(), Error> {
-        let listener = http::bind(options).await?;
+        let has_tokens = !self.deployments.catalog().tokens().map_err(deployment::Error::from)?.is_empty();
+        let listener = http::bind(options, has_tokens).await?;
         let address = listener
             .local_addr()
-            .map_err(|source| http::Error { address: http::DEFAULT_ADDRESS, source })?
+            .map_err(|source| http::Error::Taken { address: http::DEFAULT_ADDRESS, source })?
             .to_string();
-        let app = http::App::new(self.deployments.clone(), self.data.clone(), options.clone());
+        let (deployments, data) = (self.deployments.clone(), self.data.clone());
+        let app = http::App::new(deployments, data, options.clone(), self.log.options());
         let (stop, stopped) = oneshot::channel();
         // A host that is dropped ends it too.
         let serving = tokio::spawn(http::serve(listener, app, async move { stopped.await.unwrap_or(()) }));

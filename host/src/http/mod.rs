@@ -1,12 +1,13 @@
-//! HTTP: deployments, commands and queries for programs of this machine.
+//! HTTP: deployments, commands, queries and new events, for programs of this machine and for who has a token.
 //!
 //! # Layout
 //!
-//! * [`Options`]: what a user may set; an address that other machines reach is refused.
+//! * [`Options`]: what a user may set.
 //! * [`bind`], [`serve`]: from the address to the drained server.
-//! * [`App`]: what is served: `plugins`, `read_models`, `aggregates` and `commands` have the routes.
+//! * [`App`]: what is served: `plugins`, `read_models`, `topics`, `aggregates` and `commands` have the routes.
 //! * [`ShownEvent`]: an event of an aggregate, as it is answered.
-//! * `guard`: keeps web pages out.
+//! * `readers`: connections to read models that stay open.
+//! * `guard`: who may do what.
 //! * [`Problem`]: every error, as problem+json.
 
 mod aggregates;
@@ -16,9 +17,11 @@ mod options;
 mod plugins;
 mod problem;
 mod read_models;
+mod readers;
 mod server;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 pub use aggregates::ShownEvent;
 pub use options::{DEFAULT_ADDRESS, Listen, Options};
@@ -27,21 +30,29 @@ pub use server::{Error, bind, serve};
 
 use crate::data_dir::DataDir;
 use crate::deployment::{Action, Deployments};
-use axum::body::HttpBody as _;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{Method, StatusCode, Uri};
+use crate::log;
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
+use axum::http::{HeaderName, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post, put};
 use axum::{Json, Router};
+use readers::Readers;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use topics::Topics;
 
-/// The most bytes of a body that is not a plugin.
+/// The header of a position, in requests and in answers.
+pub const POSITION: HeaderName = HeaderName::from_static("lantern-position");
+/// The most bytes of a body that is neither a plugin nor events.
 const BODY_BYTES_MAX: usize = 256 << 10;
 /// Plugins that are being received at a time: each is in memory.
 const UPLOADS_MAX: usize = 4;
+/// Other bodies that are in memory at a time, in KiB.
+const BODIES_KIB_MAX: usize = 128 << 10;
 /// Queries at a time; each has a thread.
 const QUERIES_MAX: usize = 16;
 
@@ -64,18 +75,33 @@ pub struct App {
     options: Arc<Options>,
     uploads: Arc<Semaphore>,
     queries: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
+    readers: Readers,
+    topics: Topics,
 }
 
 impl App {
-    /// Serves these deployments and the read models of this data folder.
-    pub fn new(deployments: Deployments, data: DataDir, options: Options) -> Self {
+    /// Serves these deployments, the read models of this data folder, and this log.
+    pub fn new(deployments: Deployments, data: DataDir, options: Options, log: &log::Options) -> Self {
+        let data = Arc::new(data);
         App {
             deployments,
-            data: Arc::new(data),
+            readers: Readers::new(Arc::clone(&data), options.query_value_bytes_max),
+            topics: Topics::new(log),
+            data,
             options: Arc::new(options),
             uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
             queries: Arc::new(Semaphore::new(QUERIES_MAX)),
+            bodies: Arc::new(Semaphore::new(BODIES_KIB_MAX)),
         }
+    }
+
+    /// Has these routes be given whole bodies: none that is larger, or comes too slowly.
+    fn received(&self, routes: MethodRouter<App>, bytes_max: usize) -> MethodRouter<App> {
+        let app = self.clone();
+        let receive = move |request: Request, next: Next| receive(app.clone(), bytes_max, request, next);
+        let routes: MethodRouter<App> = routes.layer(middleware::from_fn(receive));
+        routes.layer(DefaultBodyLimit::max(bytes_max))
     }
 
     fn router(self) -> Router {
@@ -89,7 +115,8 @@ impl App {
             .route("/v1/plugins/{name}/history", get(plugins::history_of))
             .route("/v1/history", get(plugins::history))
             .route("/v1/status", get(status))
-            .route("/v1/read-models/{name}/query", bounded(post(read_models::query), BODY_BYTES_MAX));
+            .route("/v1/read-models/{name}/query", self.received(post(read_models::query), BODY_BYTES_MAX))
+            .route("/v1/topics/{topic}/events", self.received(post(topics::append), topics::BYTES_MAX));
         router = router
             .route("/v1/aggregates", get(aggregates::types))
             .route("/v1/aggregates/{type}", get(aggregates::list))
@@ -97,7 +124,7 @@ impl App {
             .route("/v1/aggregates/{type}/{id}/events", get(aggregates::events))
             .route(
                 "/v1/aggregates/{type}/{id}/commands",
-                bounded(post(commands::submit), commands::BYTES_MAX),
+                self.received(post(commands::submit), commands::BYTES_MAX),
             );
         for (word, action) in ACTIONS {
             router = router.route(&format!("/v1/plugins/{{name}}/{word}"), plugins::act(action));
@@ -105,7 +132,7 @@ impl App {
         router
             .fallback(nothing_here)
             .method_not_allowed_fallback(other_method)
-            .layer(middleware::from_fn(guard::guard))
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
             .with_state(self)
     }
 }
@@ -120,6 +147,30 @@ fn bounded(routes: MethodRouter<App>, bytes_max: usize) -> MethodRouter<App> {
             next.run(request).await
         },
     ))
+}
+
+/// Takes a request's body into memory, of which all bodies have a part.
+async fn receive(app: App, bytes_max: usize, request: Request, next: Next) -> Response {
+    let size = request.body().size_hint();
+    if size.lower() > bytes_max as u64 {
+        return Problem::too_large(format!("the body may have {bytes_max} bytes")).into_response();
+    }
+    let bytes =
+        size.upper().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(bytes_max).min(bytes_max);
+    let kib = u32::try_from(bytes / 1_024 + 1).unwrap_or(u32::MAX);
+    let Ok(_place) = app.bodies.clone().try_acquire_many_owned(kib) else {
+        return Problem::busy("as many requests are received as memory allows: try again").into_response();
+    };
+    let (parts, body) = request.into_parts();
+    // The limit of the route is among the extensions.
+    let mut incoming = Request::new(body);
+    *incoming.extensions_mut() = parts.extensions.clone();
+    let time_max = Duration::from_millis(app.options.body_ms_max);
+    match tokio::time::timeout(time_max, Bytes::from_request(incoming, &())).await {
+        Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(Err(rejection)) => Problem::from(rejection).into_response(),
+        Err(_) => Problem::late(time_max).into_response(),
+    }
 }
 
 /// The process, its log, its plugins.

@@ -87,14 +87,7 @@ async fn take(
     let place = app.uploads.clone().acquire_owned().await;
     let place = place.map_err(|_| Problem::from(Error::Stopping))?;
     let bytes = tokio::time::timeout(UPLOAD_MAX, Bytes::from_request(request, &app)).await;
-    let bytes = bytes.map_err(|_| {
-        Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "timeout",
-            "The request took too long",
-            format!("the plugin was not here after {} s: send it again", UPLOAD_MAX.as_secs()),
-        )
-    })??;
+    let bytes = bytes.map_err(|_| Problem::late(UPLOAD_MAX))??;
     if bytes.is_empty() {
         return Err(Problem::bad_request("the body is empty: send the .wasm file as the request's body"));
     }

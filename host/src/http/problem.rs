@@ -74,6 +74,16 @@ impl Problem {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request's body is too large", detail)
     }
 
+    /// A body that does not come.
+    pub(super) fn late(time_max: Duration) -> Self {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            "The request took too long",
+            format!("the body was not here after {} ms: send it again", time_max.as_millis()),
+        )
+    }
+
     /// What an extractor of axum refused, with the status that it gives it.
     fn refused(status: StatusCode, detail: String) -> Self {
         match status {
@@ -96,6 +106,9 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

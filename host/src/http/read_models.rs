@@ -1,143 +1,259 @@
-//! Queries of read models, read only.
+//! Queries of read models, read only, and their wait for a position.
 
-use super::{App, Options, Problem};
-use crate::data_dir::DataDir;
-use crate::read_model::{Cell, Error, Reader, ReaderLimits};
+use super::readers::{Open, Readers};
+use super::{App, Options, POSITION, Problem};
+use crate::deployment::Deployments;
+use crate::projection::{Applied, position};
+use crate::read_model::{Cell, Checkpoints, Error, Params, Question, ReaderLimits};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lantern_contract::manifest::check_name;
 use serde::Deserialize;
-use std::io::Write as _;
-use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
-/// How often the live generation is looked up anew when it was deleted before it could be opened.
-const TRIES_MAX: usize = 3;
+/// What the first try of a query may take, on the thread that has read the request: a query by a key takes less than the
+/// way to another thread. What takes more is tried anew on a thread of its own.
+const FIRST_TRY: (u64, Duration, usize) = (2_000, Duration::from_millis(2), 16 << 10);
+/// A position of more bytes is in the answer's body alone: clients bound what they take as a header.
+const HEADER_BYTES_MAX: usize = 4 << 10;
 
 /// What is asked.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Question {
+pub(super) struct Body {
     sql: String,
+    #[serde(default)]
+    params: Option<Given>,
+    #[serde(default)]
+    wait_for: Option<String>,
+    #[serde(default)]
+    timeout_ms: Option<u64>,
 }
 
-/// Runs one statement on the generation that is live now.
+/// Parameters as JSON has them.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "params is a list of values, or an object of values by the parameters' names")]
+enum Given {
+    List(Vec<Cell>),
+    Named(BTreeMap<String, Cell>),
+}
+
+/// A query on its way.
+struct Query {
+    name: String,
+    sql: String,
+    params: Params,
+    /// What the read model must have applied.
+    position: Checkpoints,
+    deadline: Instant,
+}
+
+/// What became of one try.
+enum Tried {
+    Answered(Response),
+    /// So far is the read model.
+    Behind(Checkpoints),
+}
+
+/// Runs one statement on the generation that is live now, once that is where the request wants it.
 pub(super) async fn query(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
-    question: Result<Json<Question>, JsonRejection>,
+    headers: HeaderMap,
+    body: Result<Json<Body>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Path(name) = name?;
-    let Json(Question { sql }) = question?;
-    let wait = tokio::time::timeout(app.options.query_time_max(), app.queries.clone().acquire_owned()).await;
-    let Ok(Ok(place)) = wait else {
-        return Err(Problem::busy("as many queries run as may at a time: try again"));
+    let Json(Body { sql, params, wait_for, timeout_ms }) = body?;
+    let position = wanted(&headers, wait_for.as_deref())?;
+    let (most, usual) = (app.options.wait_ms_max.max(app.options.query_ms_max), app.options.query_ms_max);
+    let timeout_ms = timeout_ms.unwrap_or(usual);
+    if timeout_ms > most {
+        return Err(Problem::bad_request(format!("timeout_ms may be {most} at most (http.wait_ms_max)")));
+    }
+    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
+    let params = match params {
+        None => Params::None,
+        Some(Given::List(list)) => Params::List(list),
+        Some(Given::Named(named)) => Params::Named(named),
     };
-    let run = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        answer(&app.data, &app.options, &name, &sql)
-    });
-    let body =
-        run.await.map_err(|_| Problem::internal("the query panicked: this is a fault of Lantern"))??;
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
-}
-
-/// The answer's JSON: it is bounded while it is made.
-fn answer(data: &DataDir, options: &Options, name: &str, sql: &str) -> Result<Vec<u8>, Problem> {
-    let (mut reader, generation) = open(data, name)?;
-    let limits = ReaderLimits { time_max: options.query_time_max() };
-    let mut head = String::new();
-    let mut rows = Vec::new();
-    let mut count = 0;
-    let mut over = None;
-    reader
-        .query(
-            sql,
-            limits,
-            // Names of columns always have a JSON form.
-            |columns| head = serde_json::to_string(&columns).unwrap_or_default(),
-            |row| {
-                count += 1;
-                over = append(&mut rows, count, &row, options);
-                if over.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            },
-        )
-        .map_err(refused)?;
-    if let Some(what) = over {
-        return Err(Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "too-much",
-            "The query answers too much",
-            format!("the query answers more than {what}: narrow it, or read it in parts with LIMIT"),
-        ));
+    let query = Arc::new(Query { name, sql, params, position, deadline });
+    if query.position.is_empty() {
+        return match app.answer(&query, &BTreeSet::new()).await? {
+            Tried::Answered(response) => Ok(response),
+            Tried::Behind(_) => Err(Problem::internal("nothing was waited for: this is a fault of Lantern")),
+        };
     }
-    let mut body = format!("{{\"columns\":{head},\"rows\":[").into_bytes();
-    body.append(&mut rows);
-    // Writing into memory does not fail.
-    let _ = write!(body, "],\"generation\":{generation}}}");
-    Ok(body)
-}
-
-/// Appends a row; answers which limit it is over, if it is.
-fn append(rows: &mut Vec<u8>, count: usize, row: &[Cell], options: &Options) -> Option<String> {
-    if count > options.query_rows_max {
-        return Some(format!("{} rows (http.query_rows_max)", options.query_rows_max));
-    }
-    if count > 1 {
-        rows.push(b',');
-    }
-    // Values of SQLite always have a JSON form, and writing into memory does not fail.
-    let _ = serde_json::to_writer(&mut *rows, row);
-    (rows.len() > options.query_bytes_max)
-        .then(|| format!("{} bytes (http.query_bytes_max)", options.query_bytes_max))
-}
-
-/// The live generation, and which it is. Opened for every query, so that a promotion is seen at once.
-fn open(data: &DataDir, name: &str) -> Result<(Reader, u32), Problem> {
-    let mut tried = 0;
+    let mut progress = app.deployments.progress(&query.name);
     loop {
-        let (path, generation) = live(data, name).ok_or_else(|| unknown(data, name))?;
-        tried += 1;
-        match Reader::open(&path) {
-            Ok(reader) => return Ok((reader, generation)),
-            // Promoted and cleaned up between the two steps.
-            Err(_) if tried < TRIES_MAX && live(data, name).is_some_and(|(now, _)| now != path) => {}
-            Err(_) if !path.exists() => return Err(unknown(data, name)),
-            Err(error) => return Err(refused(error)),
+        // What is committed from here on wakes the wait below; only the read model itself says what it has.
+        let topics = progress.as_mut().map(|it| it.borrow_and_update().topics.clone());
+        let topics =
+            topics.unwrap_or_else(|| query.position.keys().map(|(topic, _)| topic.clone()).collect());
+        match app.answer(&query, &topics).await? {
+            Tried::Answered(response) => return Ok(response),
+            Tried::Behind(applied) => {
+                let Some(progress) = &mut progress else {
+                    return Err(behind(&app.deployments, &query, &topics, &applied));
+                };
+                if timeout_at(deadline, arrival(progress, &query.position)).await.is_err() {
+                    return Err(behind(&app.deployments, &query, &topics, &applied));
+                }
+            }
         }
     }
 }
 
-/// The file behind the link of a read model, and its generation.
-fn live(data: &DataDir, name: &str) -> Option<(PathBuf, u32)> {
-    // A name that is none could lead out of the folder.
-    check_name(name).ok()?;
-    let target = std::fs::read_link(data.read_model(name)).ok()?;
-    let generation = target.file_stem()?.to_str()?.parse().ok()?;
-    Some((data.generation(name, generation), generation))
+/// Waits until something was committed, and a position with it.
+async fn arrival(progress: &mut watch::Receiver<Applied>, wanted: &Checkpoints) {
+    let is_there = |it: &Applied| position::missing(wanted, &it.topics, &it.checkpoints).is_empty();
+    // The plugin's place outlives the server: this does not end early.
+    if progress.changed().await.is_ok() {
+        let _ = progress.wait_for(is_there).await;
+    }
 }
 
-fn unknown(data: &DataDir, name: &str) -> Problem {
-    let known = data.read_models();
-    let known = if known.is_empty() { "there is none yet".into() } else { known.join(", ") };
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "unknown-read-model",
-        "There is no such read model",
-        format!("there is no read model {name:?}; known: {known}"),
-    )
+/// The position that the headers and the body name, together.
+fn wanted(headers: &HeaderMap, wait_for: Option<&str>) -> Result<Checkpoints, Problem> {
+    let mut wanted = Checkpoints::new();
+    let texts =
+        headers.get_all(&POSITION).iter().map(|value| value.to_str().unwrap_or("text that is not ASCII"));
+    for text in texts.chain(wait_for) {
+        position::join(
+            &mut wanted,
+            position::parse(text).map_err(|error| Problem::bad_request(error.to_string()))?,
+        );
+    }
+    Ok(wanted)
 }
 
-fn refused(error: Error) -> Problem {
-    let detail = error.to_string();
-    match error {
-        Error::Query(_) => {
-            Problem::new(StatusCode::BAD_REQUEST, "query-refused", "The query is refused", detail)
+fn behind(
+    deployments: &Deployments,
+    query: &Query,
+    topics: &BTreeSet<String>,
+    applied: &Checkpoints,
+) -> Problem {
+    let missing = position::show(&position::missing(&query.position, topics, applied));
+    let applied = position::show(applied);
+    let state = match deployments.status(&query.name) {
+        Some(status) => {
+            let why = status.error.map(|error| format!(": {error}")).unwrap_or_default();
+            format!("it is {}{why}", status.state)
         }
-        error if error.is_transient() => Problem::busy(detail),
-        _ => Problem::internal(detail),
+        None => "no plugin of this name writes it".into(),
+    };
+    let is_at = if applied.is_empty() { "nowhere yet".to_owned() } else { format!("at {applied}") };
+    Problem::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "behind",
+        "The read model has not got there in time",
+        format!("{} is {is_at}, and has not applied all before {missing}; {state}", query.name),
+    )
+    .with("position", applied)
+    .with("missing", missing)
+}
+
+impl App {
+    /// Tries a query on the generation that is live now: at once, then on a thread of its own.
+    async fn answer(&self, query: &Arc<Query>, topics: &BTreeSet<String>) -> Result<Tried, Problem> {
+        let kept = match self.readers.take(&query.name) {
+            Some(mut open) => {
+                let (steps_max, time_max, value_bytes_max) = FIRST_TRY;
+                let limits = limits(&self.options);
+                let value_bytes_max = value_bytes_max.min(limits.value_bytes_max);
+                let limits = ReaderLimits { steps_max, time_max, value_bytes_max, ..limits };
+                match attempt(&mut open, query, topics, limits, Duration::ZERO) {
+                    Err(Error::Unfinished) => Some(open),
+                    // Not necessarily its own fault: tried on another connection.
+                    Err(error) if error.is_transient() => None,
+                    done => return self.finish(open, done),
+                }
+            }
+            None => None,
+        };
+        let waited = timeout_at(query.deadline, self.queries.clone().acquire_owned()).await;
+        let Ok(Ok(place)) = waited else {
+            return Err(Problem::busy("as many queries run as may at a time: try again"));
+        };
+        let (app, query, topics) = (self.clone(), Arc::clone(query), topics.clone());
+        let run = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let mut open = match kept {
+                Some(open) => open,
+                None => app.readers.open(&query.name)?,
+            };
+            let limits = limits(&app.options);
+            let left = query.deadline.saturating_duration_since(Instant::now());
+            let limits = ReaderLimits { time_max: limits.time_max.min(left), ..limits };
+            let done = attempt(&mut open, &query, &topics, limits, limits.time_max);
+            app.finish(open, done)
+        });
+        run.await.map_err(|_| Problem::internal("the query panicked: this is a fault of Lantern"))?
+    }
+
+    /// Keeps the connection, unless it may be what failed.
+    fn finish(&self, open: Open, done: Result<Tried, Error>) -> Result<Tried, Problem> {
+        if done.as_ref().err().is_none_or(|error| !error.is_transient()) {
+            Readers::put(&self.readers, open);
+        }
+        Ok(done?)
+    }
+}
+
+fn limits(options: &Options) -> ReaderLimits {
+    ReaderLimits {
+        time_max: options.query_time_max(),
+        steps_max: u64::MAX,
+        value_bytes_max: options.query_value_bytes_max,
+        memory_bytes_max: options.query_memory_bytes_max,
+        rows_max: options.query_rows_max,
+        bytes_max: options.query_bytes_max,
+    }
+}
+
+/// Runs a query at one moment of the read model, which must not be before its position.
+fn attempt(
+    open: &mut Open,
+    query: &Query,
+    topics: &BTreeSet<String>,
+    limits: ReaderLimits,
+    locked_max: Duration,
+) -> Result<Tried, Error> {
+    let generation = open.generation;
+    let reader = &mut open.reader;
+    reader.wait_for_locks(locked_max)?;
+    let applied = reader.enter()?;
+    if !position::missing(&query.position, topics, &applied).is_empty() {
+        reader.leave();
+        return Ok(Tried::Behind(applied));
+    }
+    let answer = reader.answer(Question { sql: &query.sql, params: &query.params }, limits);
+    reader.leave();
+    let answer = answer?;
+    let position = position::show(&applied);
+    let mut body = Vec::with_capacity(answer.rows.len() + answer.columns.len() + position.len() + 80);
+    body.extend_from_slice(b"{\"columns\":");
+    body.extend_from_slice(answer.columns.as_bytes());
+    body.extend_from_slice(b",\"rows\":[");
+    body.extend_from_slice(&answer.rows);
+    // Names of topics need nothing escaped.
+    body.extend_from_slice(format!("],\"generation\":{generation},\"position\":\"{position}\"}}").as_bytes());
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], body).into_response();
+    tell_position(response.headers_mut(), &position);
+    Ok(Tried::Answered(response))
+}
+
+/// Puts a position into an answer's head, if it fits there.
+pub(super) fn tell_position(headers: &mut HeaderMap, position: &str) {
+    if !position.is_empty()
+        && position.len() <= HEADER_BYTES_MAX
+        && let Ok(value) = HeaderValue::try_from(position)
+    {
+        headers.insert(POSITION, value);
     }
 }

@@ -31,7 +31,7 @@ async fn server(options: Options) -> Server {
     let data = DataDir::new(folder.path());
     let engine = Engine::new(None).unwrap();
     let deployments = Deployments::open(&config, &data, &engine, &config.kafka, false).unwrap();
-    let app = App::new(deployments, data, options);
+    let app = App::new(deployments, data, options, &config.kafka);
     let (stop, stopped) = oneshot::channel();
     let running = tokio::spawn(serve(listener, app, async move {
         let _ = stopped.await;
@@ -207,8 +207,7 @@ async fn a_query_reads_the_generation_that_is_live() {
         generation(&data, number);
         let answer = server.query("orders", sql).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        let expected =
-            json!({ "columns": ["name"], "rows": [[format!("generation_{number}")]], "generation": number });
+        let expected = json!({ "columns": ["name"], "rows": [[format!("generation_{number}")]], "generation": number, "position": "" });
         assert_eq!(serde_json::from_str::<Value>(&answer.body).unwrap(), expected);
     }
     server.query("others", sql).await.assert_problem(404, "unknown-read-model", &["others", "orders"]);
@@ -257,12 +256,12 @@ async fn the_server_drains_and_does_not_wait_for_idle_clients() {
 // Several data folders on one machine are normal; an address that somebody chose is not to be changed.
 #[tokio::test]
 async fn a_free_port_is_taken_only_where_no_address_was_set() {
-    let taken = bind(&Options::default()).await.unwrap();
+    let taken = bind(&Options::default(), false).await.unwrap();
     // Whoever took the default port: the next one gets another.
-    let other = bind(&Options::default()).await.unwrap();
+    let other = bind(&Options::default(), false).await.unwrap();
     assert_ne!(taken.local_addr().unwrap(), other.local_addr().unwrap());
     let address = taken.local_addr().unwrap().to_string();
     let chosen = Options { listen: Some(address.parse().unwrap()), ..Options::default() };
-    let error = bind(&chosen).await.unwrap_err().to_string();
+    let error = bind(&chosen, false).await.unwrap_err().to_string();
     assert!(error.contains(&address) && error.contains("LANTERN_HTTP_LISTEN"), "{error}");
 }

@@ -6,11 +6,13 @@
 //! * [`Consumer`]: reads assigned partitions from given offsets, committed records only.
 //! * [`Partitions`]: reads one partition after the other, as the caller chooses.
 //! * [`Producer`]: appends records, idempotently.
+//! * [`Appender`]: the same, for many callers at once.
 //! * [`TransactionalProducer`]: appends in transactions, and fences whoever did so before.
 //!
-//! Everything here blocks, with a bound, and belongs on a thread that may. A broker that is away is a
+//! Everything here but the appender blocks, with a bound, and belongs on a thread that may. A broker that is away is a
 //! transient [`Error`]: the same object works again when the broker is back.
 
+mod appender;
 mod batch;
 mod client;
 mod consumer;
@@ -23,6 +25,7 @@ mod partitions;
 mod producer;
 mod transaction;
 
+pub use appender::{Appender, NewRecord, NotAppended, Place};
 pub use client::{Client, PartitionInfo, TopicInfo};
 pub use consumer::{Consumer, Fetched, Position};
 pub use error::Error;
@@ -30,7 +33,7 @@ pub use options::Options;
 pub use partitioner::partition_of;
 pub use partitions::Partitions;
 pub use producer::{Producer, Report};
-pub use transaction::{NewRecord, TransactionError, TransactionalProducer};
+pub use transaction::{TransactionError, TransactionRecord, TransactionalProducer};
 
 /// A place in a partition: the next record to read, or the one that would come next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -54,7 +54,7 @@ pub enum TransactionError {
 
 /// A record to append.
 #[derive(Clone, Copy, Debug)]
-pub struct NewRecord<'a> {
+pub struct TransactionRecord<'a> {
     /// The topic's name.
     pub topic: &'a str,
     /// The partition's number.
@@ -120,7 +120,7 @@ impl TransactionalProducer {
     ///
     /// # Errors
     /// When librdkafka does not take it: abort then.
-    pub fn send(&self, new: NewRecord<'_>) -> Result<usize, TransactionError> {
+    pub fn send(&self, new: TransactionRecord<'_>) -> Result<usize, TransactionError> {
         let index = {
             let mut round = self.round();
             round.offsets.push(-1);

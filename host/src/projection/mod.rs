@@ -12,7 +12,8 @@
 //! * [`worker`]: a projection that runs: what it needs, and what it can be asked.
 //! * `run`: its thread: runs rounds, switches plugins, and decides what an error means.
 //! * `round`: the loop itself: fetch, batch, submit.
-//! * [`position`]: positions as people write them.
+//! * [`position`]: positions as people write them, and what is missing to one.
+//! * [`progress`]: how far it is, told at each commit.
 //! * [`replay`]: applies the log in the order that another read model recorded.
 //! * [`verify`]: replays a read model's log and compares.
 
@@ -21,6 +22,7 @@ pub mod batch;
 pub mod options;
 pub mod poison;
 pub mod position;
+pub mod progress;
 pub mod replay;
 mod round;
 mod run;
@@ -34,6 +36,7 @@ use crate::plugin::Plugin;
 use crate::read_model::Blueprint;
 
 pub use options::{BatchOptions, OnTruncated, Options, RebuildOptions};
+pub use progress::{Applied, Progress};
 pub use status::{State, Status};
 pub use worker::{IsOver, Projection, Worker};
 

@@ -2,6 +2,7 @@
 //! errors and in `lantern status`.
 
 use crate::read_model::Checkpoints;
+use std::collections::BTreeSet;
 
 /// Why a text is no position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +41,23 @@ pub fn show(position: &Checkpoints) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
+/// Adds what another position has, or has further.
+pub fn join(position: &mut Checkpoints, other: Checkpoints) {
+    for (place, next) in other {
+        let there = position.entry(place).or_insert(next);
+        *there = next.max(*there);
+    }
+}
+
+/// What of a position is not applied yet by who has applied this much of these topics; of others nothing is missing.
+pub fn missing(position: &Checkpoints, topics: &BTreeSet<String>, applied: &Checkpoints) -> Checkpoints {
+    let is_missing = |place: &(String, i32), next: i64| {
+        topics.contains(&place.0) && applied.get(place).copied().unwrap_or(0) < next
+    };
+    let missing = position.iter().filter(|(place, next)| is_missing(place, **next));
+    missing.map(|(place, next)| (place.clone(), *next)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +85,23 @@ mod tests {
         check("/0@1", "/0@1");
         check("orders/0@1,orders/0@2", "orders/0@2");
         check("orders/0@99999999999999999999", "orders/0@99999999999999999999");
+    }
+
+    // Who waits for what nobody will apply waits in vain; who does not wait for what is missing reads the past.
+    #[test]
+    fn what_is_missing_is_what_is_read_and_not_yet_applied() {
+        let check = |wanted: &str, applied: &str, expected: &str| {
+            let applied = if applied.is_empty() { Checkpoints::new() } else { parse(applied).unwrap() };
+            let topics = ["orders", "users"].map(str::to_owned).into();
+            assert_eq!(show(&missing(&parse(wanted).unwrap(), &topics, &applied)), expected);
+        };
+        check("orders/0@5", "orders/0@5", "");
+        check("orders/0@5", "orders/0@4", "orders/0@5");
+        check("orders/0@5,orders/1@1,users/0@0", "orders/0@9", "orders/1@1");
+        check("orders/0@5", "", "orders/0@5");
+        check("payments/0@5,orders/0@1", "orders/0@1", "");
+        let mut joined = parse("a/0@1,a/1@5").unwrap();
+        join(&mut joined, parse("a/0@3,a/1@2,b/0@1").unwrap());
+        assert_eq!(show(&joined), "a/0@3,a/1@5,b/0@1");
     }
 }

@@ -100,6 +100,7 @@ impl Run {
         stop: Arc<AtomicBool>,
         inbox: mpsc::Receiver<Request>,
     ) -> Self {
+        show_topics(&projection);
         Run {
             projection,
             status,
@@ -180,6 +181,7 @@ impl Run {
                 Some(Request::Switch(Switch { plugin, read_model, on_trial, reply })) => {
                     let before = std::mem::replace(&mut self.projection.plugin, plugin);
                     self.projection.read_model = read_model;
+                    show_topics(&self.projection);
                     self.projection.fallback = on_trial.then_some(before);
                     self.trial_end = self.status.borrow().events + TRIAL_EVENTS;
                     self.switching = Some(Switching { reply, since });
@@ -206,6 +208,7 @@ impl Run {
     fn put_back(&mut self, error: String) {
         let Some(before) = self.projection.fallback.take() else { return };
         let failed = std::mem::replace(&mut self.projection.plugin, before);
+        show_topics(&self.projection);
         tracing::error!(
             projection = self.name(),
             "the plugin {} is put back, {} runs again: {error}",
@@ -274,9 +277,12 @@ impl Run {
 
     fn try_round(&mut self) -> Result<(), Left> {
         let plugin = Arc::clone(&self.projection.plugin);
-        let writer = self.open_sink(&super::blueprint(&plugin))?;
+        let mut writer = self.open_sink(&super::blueprint(&plugin))?;
         let (start, client, mut consumer) = self.open_source(&writer)?;
         self.show_checkpoint(&start);
+        let progress = self.projection.progress.clone();
+        progress.stands_at(&start);
+        writer.on_commit(move |runs| progress.advance(runs));
         if self.projection.once && self.target.is_none() {
             self.target = Some(self.ends(&client, &start)?);
         }
@@ -379,6 +385,10 @@ impl Run {
                 .collect();
         });
     }
+}
+
+fn show_topics(projection: &Projection) {
+    projection.progress.reads(projection.options.topics(&projection.plugin.manifest));
 }
 
 pub(super) fn assignments(positions: &Checkpoints) -> Vec<Assignment> {

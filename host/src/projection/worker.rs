@@ -1,6 +1,7 @@
 //! A projection that runs: started, asked between two batches, stopped.
 
 use super::options::{BatchOptions, Options};
+use super::progress::Progress;
 use super::run::Run;
 use super::status::Status;
 use crate::log;
@@ -34,6 +35,8 @@ pub struct Projection {
     pub engine: Engine,
     /// Whether it ends when it has applied what the log had at its start.
     pub once: bool,
+    /// Where it tells how far it is.
+    pub progress: Progress,
 }
 
 /// What a running projection is asked between two batches.

@@ -4,7 +4,6 @@
 //! the primary key; those of a table without one are compared whole, as a bag of rows.
 
 use super::hash::{columns, order, quoted, tables};
-use super::reader::cell;
 use super::{Cell, Error, Snapshot};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, Rows};
@@ -185,7 +184,8 @@ fn merge(
             };
             *count += 1;
             if found.examples.len() < examples_max {
-                let cells = |row: &Row<'_>| (0..columns).map(|column| cell(value(row, column))).collect();
+                let cells =
+                    |row: &Row<'_>| (0..columns).map(|column| Cell::from(value(row, column))).collect();
                 found.examples.push(Change { before: removed.map(cells), after: added.map(cells) });
             }
         }

@@ -4,6 +4,8 @@
 //!
 //! * [`Writer`]: the one connection that writes, and its transactions.
 //! * [`Reader`]: connections that read, for people and programs.
+//! * [`Cell`]: values of a result, and their JSON.
+//! * `text`, `functions`, `meter`: what keeps a stranger's query within its bounds.
 //! * `blueprint`: what a database is made for, and whether an existing one fits.
 //! * `checkpoint`, `journal`: how far it is, and in which order it came there, by which plugins.
 //! * [`Durability`]: what a crash of the machine may take.
@@ -17,28 +19,33 @@
 mod authorizer;
 pub mod backup;
 mod blueprint;
+mod cell;
 mod checkpoint;
 mod clock;
 pub mod diff;
 mod durability;
+mod functions;
 mod hash;
 mod journal;
+mod meter;
 pub mod outbox;
 mod reader;
 mod snapshot;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod text;
 mod writer;
 
 pub use blueprint::Blueprint;
+pub use cell::Cell;
 pub use checkpoint::{Advance, Checkpoints};
 pub use diff::{Diff, diff};
 pub use durability::Durability;
 pub use hash::Fingerprint;
 pub use journal::{Cursor, Page, Run};
 pub use outbox::Outbox;
-pub use reader::{Cell, Reader, ReaderLimits};
+pub use reader::{Answer, Params, Question, Reader, ReaderLimits};
 pub use snapshot::Snapshot;
 pub use statements::{Fault, Refusal};
 pub use writer::Writer;
@@ -131,9 +138,15 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The query is refused, wrong, or over a limit.
+    /// The query is refused, wrong, or takes too long.
     #[error("{0}")]
     Query(String),
+    /// The query answers or computes with more than it may.
+    #[error("{0}")]
+    TooMuch(String),
+    /// The query needs more than its first try may take: try it with larger limits.
+    #[error("the query takes more steps than a first try may")]
+    Unfinished,
 }
 
 impl Error {

@@ -2,38 +2,95 @@
 
 use super::authorizer::{Actor, Authorizer};
 use super::checkpoint::{self, Checkpoints};
-use super::{Cursor, Error, Page, blueprint, journal};
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-use serde::{Deserialize, Serialize};
+use super::meter::{Meter, Stopped};
+use super::{Cell, Cursor, Error, Page, blueprint, cell, functions, journal, text};
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Row};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+/// How long SQLite waits for somebody else's lock where people wait for the answer.
+const BUSY: Duration = Duration::from_secs(5);
+/// Statements that a connection which is asked again and again keeps.
+const STATEMENTS_CACHED: usize = 64;
+/// What a statement of strangers may consist of. A pattern's time is its length for each character of the text.
+const BOUNDS: [(Limit, i32); 5] = [
+    (Limit::SQLITE_LIMIT_ATTACHED, 0),
+    (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 100),
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 1_000),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
+    (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
 
 /// What one query may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct ReaderLimits {
     /// How long it may run.
     pub time_max: Duration,
+    /// The most steps of SQLite; beyond them is [`Error::Unfinished`].
+    pub steps_max: u64,
+    /// The most bytes of one value, also of those that the query only computes with.
+    pub value_bytes_max: usize,
+    /// By how many bytes SQLite's memory may grow meanwhile, with that of other queries.
+    pub memory_bytes_max: u64,
+    /// The most rows of [`Reader::answer`].
+    pub rows_max: usize,
+    /// The most bytes of [`Reader::answer`].
+    pub bytes_max: usize,
 }
 
-/// A value of a result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Cell {
-    /// NULL.
-    Null,
-    /// A 64-bit integer.
-    Integer(i64),
-    /// A 64-bit float.
-    Real(f64),
-    /// UTF-8 text.
-    Text(String),
-    /// Bytes, as lower-case hex.
-    Blob {
-        /// The digits.
-        hex: String,
-    },
+impl ReaderLimits {
+    /// For somebody whose own machine it is.
+    pub fn time(time_max: Duration) -> Self {
+        ReaderLimits {
+            time_max,
+            steps_max: u64::MAX,
+            value_bytes_max: 1_000_000_000,
+            memory_bytes_max: u64::MAX,
+            rows_max: usize::MAX,
+            bytes_max: usize::MAX,
+        }
+    }
+}
+
+/// A query's parameters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Params {
+    /// None.
+    #[default]
+    None,
+    /// By their order: the first is `?1`.
+    List(Vec<Cell>),
+    /// By their names, with or without the sign before it: `:id`, `@id`, `$id`.
+    Named(BTreeMap<String, Cell>),
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// One statement that reads.
+    pub sql: &'a str,
+    /// What is put into it.
+    pub params: &'a Params,
+}
+
+impl<'a> Question<'a> {
+    /// A statement without parameters.
+    pub fn new(sql: &'a str) -> Self {
+        Question { sql, params: &Params::None }
+    }
+}
+
+/// A whole answer, as JSON.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The columns' names, an array.
+    pub columns: String,
+    /// The rows, each an array, with commas between them.
+    pub rows: Vec<u8>,
 }
 
 /// A read-only connection.
@@ -41,6 +98,7 @@ pub enum Cell {
 pub struct Reader {
     connection: Connection,
     authorizer: Authorizer,
+    meter: Meter,
     path: PathBuf,
 }
 
@@ -53,10 +111,33 @@ impl Reader {
         let opened = |source| Error::Open { path: path.into(), source };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(opened)?;
-        connection.busy_timeout(Duration::from_secs(5)).map_err(opened)?;
+        connection.busy_timeout(BUSY).map_err(opened)?;
         connection.execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;").map_err(opened)?;
+        let meter = Meter::install(&mut connection).map_err(opened)?;
         let authorizer = Authorizer::install(&mut connection).map_err(opened)?;
-        Ok(Reader { connection, authorizer, path: path.into() })
+        Ok(Reader { connection, authorizer, meter, path: path.into() })
+    }
+
+    /// The same, for queries of anybody, one after the other: statements are kept, functions take a time that grows
+    /// with their arguments and not with the product of them, and nothing is written to temporary files.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_for_strangers(path: &Path, value_bytes_max: usize) -> Result<Self, Error> {
+        let reader = Reader::open(path)?;
+        reader.harden(value_bytes_max).map_err(|source| Error::Open { path: path.into(), source })?;
+        Ok(reader)
+    }
+
+    fn harden(&self, value_bytes_max: usize) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        connection.execute_batch("PRAGMA temp_store = MEMORY;")?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        for (limit, value) in BOUNDS {
+            connection.set_limit(limit, value)?;
+        }
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
+        functions::bound(connection, value_bytes_max)
     }
 
     fn storage(&self, source: rusqlite::Error) -> Error {
@@ -95,6 +176,45 @@ impl Reader {
         blueprint::meta(&self.connection, "digest").map_err(|source| self.storage(source))
     }
 
+    /// Stays at this moment of the read model until [`Reader::leave`]; answers how far it is in it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn enter(&mut self) -> Result<Checkpoints, Error> {
+        self.meter.set(BUSY, u64::MAX, u64::MAX);
+        let entered = self.host("BEGIN").and_then(|()| checkpoint::load(&self.connection));
+        entered.map_err(|source| {
+            self.leave();
+            self.storage(source)
+        })
+    }
+
+    /// Goes on with the read model as it is now.
+    pub fn leave(&mut self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.host("ROLLBACK")
+        {
+            tracing::debug!(%error, "leaving a moment of a read model");
+        }
+    }
+
+    /// Whether it is at a moment that it did not leave.
+    pub fn is_within(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    /// How long it waits for somebody else's lock.
+    ///
+    /// # Errors
+    /// When SQLite refuses.
+    pub fn wait_for_locks(&self, time_max: Duration) -> Result<(), Error> {
+        self.connection.busy_timeout(time_max).map_err(|source| self.storage(source))
+    }
+
+    fn host(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
     /// Runs one statement that reads. `start` is given the names of the columns, `each` every row; a row
     /// that `each` breaks at is the last.
     ///
@@ -102,56 +222,183 @@ impl Reader {
     /// When the statement is refused, wrong, or takes longer than it may.
     pub fn query(
         &mut self,
-        sql: &str,
+        question: Question<'_>,
         limits: ReaderLimits,
         start: impl FnOnce(Vec<String>),
         mut each: impl FnMut(Vec<Cell>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let deadline = Instant::now() + limits.time_max;
-        self.connection
-            .progress_handler(10_000, Some(move || Instant::now() >= deadline))
-            .map_err(|source| self.storage(source))?;
-        self.authorizer.set(Actor::Reader);
-        let result = self.run(sql, start, &mut each);
-        self.authorizer.set(Actor::Host);
-        result.map_err(|error| match (self.authorizer.take_refusal(), error.sqlite_error_code()) {
-            (Some(reason), _) => Error::Query(reason),
-            (None, Some(ErrorCode::OperationInterrupted)) => Error::Query(format!(
-                "the query ran longer than {} ms: narrow it, or give it more time",
-                limits.time_max.as_millis()
-            )),
-            (None, Some(ErrorCode::SystemIoFailure | ErrorCode::DatabaseCorrupt)) => self.storage(error),
-            (None, _) => Error::Query(error.to_string()),
+        self.bounded(question, limits, |statement| {
+            let columns = statement.column_count();
+            start(statement.column_names().map(str::to_owned).collect());
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next()? {
+                let cells = (0..columns).map(|column| row.get_ref(column).map(Cell::from));
+                if each(cells.collect::<rusqlite::Result<_>>()?).is_break() {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 
-    fn run(
-        &self,
-        sql: &str,
-        start: impl FnOnce(Vec<String>),
-        each: &mut impl FnMut(Vec<Cell>) -> ControlFlow<()>,
-    ) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare(sql)?;
-        let columns = statement.column_count();
-        start(statement.column_names().map(str::to_owned).collect());
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let cells =
-                (0..columns).map(|column| row.get_ref(column).map(cell)).collect::<rusqlite::Result<_>>()?;
-            if each(cells).is_break() {
-                break;
+    /// Runs one statement that reads; answers all of its rows, or none.
+    ///
+    /// # Errors
+    /// As [`Reader::query`]; [`Error::TooMuch`] when the answer has more rows or bytes than it may.
+    pub fn answer(&mut self, question: Question<'_>, limits: ReaderLimits) -> Result<Answer, Error> {
+        let mut answer = Answer::default();
+        let mut over = None;
+        self.bounded(question, limits, |statement| {
+            let columns = statement.column_count();
+            // Texts always have a JSON form.
+            answer.columns =
+                serde_json::to_string(&statement.column_names().collect::<Vec<_>>()).unwrap_or_default();
+            let mut rows = statement.raw_query();
+            let mut count = 0;
+            while let Some(row) = rows.next()? {
+                count += 1;
+                if count > limits.rows_max {
+                    over = Some(format!("{} rows (http.query_rows_max)", limits.rows_max));
+                } else if !append(&mut answer.rows, row, columns, limits.bytes_max)? {
+                    over = Some(format!("{} bytes (http.query_bytes_max)", limits.bytes_max));
+                }
+                if over.is_some() {
+                    break;
+                }
             }
+            Ok(())
+        })?;
+        match over {
+            Some(what) => Err(Error::TooMuch(format!(
+                "the query answers more than {what}: narrow it, or read it in parts with LIMIT"
+            ))),
+            None => Ok(answer),
         }
-        Ok(())
+    }
+
+    /// Prepares a statement for a stranger, binds, and has it run within its limits.
+    fn bounded(
+        &mut self,
+        question: Question<'_>,
+        limits: ReaderLimits,
+        run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        let sql = text::single(question.sql)?;
+        let length = i32::try_from(limits.value_bytes_max).unwrap_or(i32::MAX);
+        self.connection
+            .set_limit(Limit::SQLITE_LIMIT_LENGTH, length)
+            .map_err(|source| self.storage(source))?;
+        self.meter.set(limits.time_max, limits.steps_max, limits.memory_bytes_max);
+        // Also while it runs: SQLite prepares it anew when the tables have changed.
+        self.authorizer.set(Actor::Reader);
+        let result = self.connection.prepare_cached(sql).map_err(Into::into).and_then(|mut statement| {
+            // What answers nothing does not read. The host's own BEGIN is in the same cache, which nobody judged.
+            if statement.column_count() == 0 {
+                statement.discard();
+                return Err(Failure::Refused("this connection only reads".into()));
+            }
+            bind(&mut statement, question.params)?;
+            Ok(run(&mut statement)?)
+        });
+        self.authorizer.set(Actor::Host);
+        result.map_err(|failure| self.explain(failure, limits))
+    }
+
+    fn explain(&self, failure: Failure, limits: ReaderLimits) -> Error {
+        let refusal = self.authorizer.take_refusal();
+        let error = match (failure, refusal) {
+            (_, Some(reason)) | (Failure::Refused(reason), None) => return Error::Query(reason),
+            (Failure::Sqlite(error), None) => error,
+        };
+        match (error.sqlite_error_code(), self.meter.stopped()) {
+            (Some(ErrorCode::OperationInterrupted), Some(Stopped::Steps)) => Error::Unfinished,
+            (Some(ErrorCode::OperationInterrupted), Some(Stopped::Memory)) => Error::TooMuch(format!(
+                "the query, with others that run, takes more memory than {} bytes (http.query_memory_bytes_max): \
+                 sort and group less at once",
+                limits.memory_bytes_max
+            )),
+            (Some(ErrorCode::OperationInterrupted), _) if limits.steps_max < u64::MAX => Error::Unfinished,
+            (Some(ErrorCode::OperationInterrupted), _) => Error::Query(format!(
+                "the query ran longer than {} ms: narrow it, or give it more time",
+                limits.time_max.as_millis()
+            )),
+            // A first try has smaller limits, and does not wait.
+            (Some(ErrorCode::TooBig | ErrorCode::DatabaseBusy), _) if limits.steps_max < u64::MAX => {
+                Error::Unfinished
+            }
+            (Some(ErrorCode::TooBig), _) => Error::TooMuch(format!(
+                "a value has more than {} bytes (http.query_value_bytes_max): {error}",
+                limits.value_bytes_max
+            )),
+            (
+                Some(
+                    ErrorCode::SystemIoFailure
+                    | ErrorCode::DatabaseCorrupt
+                    | ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::CannotOpen,
+                ),
+                _,
+            ) => self.storage(error),
+            _ => Error::Query(error.to_string()),
+        }
     }
 }
 
-pub(super) fn cell(value: ValueRef<'_>) -> Cell {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(value) => Cell::Integer(value),
-        ValueRef::Real(value) => Cell::Real(value),
-        ValueRef::Text(bytes) => Cell::Text(String::from_utf8_lossy(bytes).into_owned()),
-        ValueRef::Blob(bytes) => Cell::Blob { hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+/// Why a stranger's statement was not run to its end.
+enum Failure {
+    Refused(String),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Failure::Sqlite(error)
     }
+}
+
+/// Appends a row; answers whether there was room for it.
+fn append(out: &mut Vec<u8>, row: &Row<'_>, columns: usize, bytes_max: usize) -> rusqlite::Result<bool> {
+    out.extend_from_slice(if out.is_empty() { b"[" } else { b",[" });
+    for column in 0..columns {
+        if column > 0 {
+            out.push(b',');
+        }
+        cell::write(out, row.get_ref(column)?);
+        if out.len() >= bytes_max {
+            return Ok(false);
+        }
+    }
+    out.push(b']');
+    Ok(true)
+}
+
+/// Gives a statement exactly the parameters that it has.
+fn bind(statement: &mut CachedStatement<'_>, params: &Params) -> Result<(), Failure> {
+    let wanted = statement.parameter_count();
+    let given = match params {
+        Params::None => 0,
+        Params::List(list) => list.len(),
+        Params::Named(named) => named.len(),
+    };
+    if wanted != given {
+        let reason = format!("the statement has {wanted} parameters, and {given} are given");
+        return Err(Failure::Refused(reason));
+    }
+    for at in 1..=wanted {
+        let value = match params {
+            Params::None => None,
+            Params::List(list) => list.get(at - 1),
+            Params::Named(named) => {
+                let name = statement.parameter_name(at).unwrap_or_default();
+                named.get(name).or_else(|| name.get(1..).and_then(|name| named.get(name)))
+            }
+        };
+        let Some(value) = value else {
+            let name = statement.parameter_name(at).unwrap_or("without a name");
+            return Err(Failure::Refused(format!("the parameter {name} is not among those that are given")));
+        };
+        statement.raw_bind_parameter(at, value)?;
+    }
+    Ok(())
 }

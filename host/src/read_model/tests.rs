@@ -142,14 +142,14 @@ fn a_checkpoint_that_somebody_else_moved_stops_the_commit() {
 
 fn count(path: &Path) -> i64 {
     let mut found = 0;
-    let limits = ReaderLimits { time_max: Duration::from_secs(5) };
+    let limits = ReaderLimits::time(Duration::from_secs(5));
     let each = |row: Vec<Cell>| {
         if let Some(Cell::Integer(count)) = row.first() {
             found = *count;
         }
         ControlFlow::Continue(())
     };
-    Reader::open(path).unwrap().query("SELECT count(*) FROM t", limits, |_| {}, each).unwrap();
+    Reader::open(path).unwrap().query(Question::new("SELECT count(*) FROM t"), limits, |_| {}, each).unwrap();
     found
 }
 
@@ -298,10 +298,12 @@ fn readers_only_read() {
     let scratch = Scratch::new();
     drop(scratch.open(&[TABLE]).unwrap());
     let mut reader = Reader::open(&scratch.path()).unwrap();
-    let limits = ReaderLimits { time_max: Duration::from_millis(100) };
+    let limits = ReaderLimits::time(Duration::from_millis(100));
     let mut check = |sql: &str, reason: &str| {
-        let error =
-            reader.query(sql, limits, |_| {}, |_| ControlFlow::Continue(())).expect_err(sql).to_string();
+        let error = reader
+            .query(Question::new(sql), limits, |_| {}, |_| ControlFlow::Continue(()))
+            .expect_err(sql)
+            .to_string();
         assert!(error.contains(reason), "{sql}\n  said: {error}");
     };
     check("DELETE FROM t", "only reads");
@@ -312,8 +314,13 @@ fn readers_only_read() {
     check("SELECT 1; SELECT 2", "Multiple statements");
     check("SELECT x FROM nowhere", "no such table");
     check("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n", "100 ms");
-    let limits = ReaderLimits { time_max: Duration::from_secs(5) };
+    let limits = ReaderLimits::time(Duration::from_secs(5));
     reader
-        .query("SELECT * FROM _lantern_checkpoints", limits, |_| {}, |_| ControlFlow::Continue(()))
+        .query(
+            Question::new("SELECT * FROM _lantern_checkpoints"),
+            limits,
+            |_| {},
+            |_| ControlFlow::Continue(()),
+        )
         .unwrap();
 }

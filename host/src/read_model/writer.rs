@@ -31,6 +31,16 @@ pub struct Writer {
     plugin: i64,
     statements: Statements,
     deadline: Deadline,
+    committed: Option<Committed>,
+}
+
+/// Who is told of every commit.
+struct Committed(Box<dyn Fn(&[Advance]) + Send>);
+
+impl std::fmt::Debug for Committed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Committed")
+    }
 }
 
 /// The moment at which SQLite gives up, shared with its progress handler.
@@ -81,7 +91,8 @@ impl Writer {
         durability::enter(&connection, path, durability)?;
         let plugin = journal::plugin(&connection, &blueprint.digest).map_err(storage)?;
         let statements = Statements::default();
-        Ok(Writer { connection, authorizer, path: path.into(), plugin, statements, deadline })
+        let committed = None;
+        Ok(Writer { connection, authorizer, path: path.into(), plugin, statements, deadline, committed })
     }
 
     /// Goes on for another plugin, which must have the same schema and state version.
@@ -102,6 +113,11 @@ impl Writer {
     /// When the disk refuses, or a reader of an earlier moment is in the way; then try again.
     pub fn settle(&mut self) -> Result<(), Error> {
         durability::settle(&self.connection, &self.path)
+    }
+
+    /// Has every commit told from now on, by how the checkpoints moved, on the thread that commits.
+    pub fn on_commit(&mut self, tell: impl Fn(&[Advance]) + Send + 'static) {
+        self.committed = Some(Committed(Box::new(tell)));
     }
 
     fn storage(&self, source: rusqlite::Error) -> Error {
@@ -153,8 +169,10 @@ impl Writer {
                 journal::record(&self.connection, self.plugin, runs).map_err(|source| self.storage(source))
             })
             .and_then(|()| self.execute("COMMIT"));
-        if done.is_err() {
-            self.rollback();
+        match (&done, &self.committed) {
+            (Ok(()), Some(Committed(tell))) => tell(runs),
+            (Ok(()), None) => {}
+            (Err(_), _) => self.rollback(),
         }
         done
     }

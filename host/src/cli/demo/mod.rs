@@ -8,7 +8,7 @@ use super::{Context, output};
 use crate::deployment::Deployments;
 use crate::host::{Host, Place};
 use crate::log::{self, Client, Producer};
-use crate::read_model::{Cell, Reader, ReaderLimits};
+use crate::read_model::{Cell, Question, Reader, ReaderLimits};
 use anyhow::{Context as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use shop::{Expected, Shop, TOPIC};
@@ -272,9 +272,9 @@ fn show(
 fn rows(reader: &mut Reader, sql: &str) -> anyhow::Result<(Vec<String>, Vec<Vec<Cell>>)> {
     let mut columns = Vec::new();
     let mut rows = Vec::new();
-    let limits = ReaderLimits { time_max: Duration::from_secs(30) };
+    let limits = ReaderLimits::time(Duration::from_secs(30));
     reader.query(
-        sql,
+        Question::new(sql),
         limits,
         |names| columns = names,
         |row| {

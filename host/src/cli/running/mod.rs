@@ -19,13 +19,17 @@ use super::Context;
 use crate::data_dir::Holder;
 use crate::deployment::report::{Deployed, Entry, Outcome, Plugin};
 use crate::http::Problem;
-use crate::read_model::Cell;
+use crate::projection::position;
+use crate::read_model::{Cell, Checkpoints};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::http::header::{AUTHORIZATION, HeaderValue};
+use ureq::http::{Request, Response};
+use ureq::middleware::MiddlewareNext;
+use ureq::{Agent, Body, SendBody};
 
 /// How long a connection on this machine may take.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -33,6 +37,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 const START_MAX: Duration = Duration::from_secs(60);
 /// What answers HTTP, once it has started.
 const HOSTS: [&str; 2] = ["lantern run", "lantern dev"];
+/// The variable that has the token to send; on this machine none is needed unless the host says so.
+const TOKEN_VARIABLE: &str = "LANTERN_TOKEN";
 /// How often it is looked for meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// The most bytes of an answer.
@@ -116,7 +122,16 @@ impl Running {
 
     /// The host at an address.
     pub fn at(address: &str, command: &str) -> Running {
+        let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
         let agent = Agent::config_builder()
+            .middleware(move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+                if let Some(Ok(value)) =
+                    token.as_ref().map(|it| HeaderValue::try_from(format!("Bearer {it}")))
+                {
+                    request.headers_mut().insert(AUTHORIZATION, value);
+                }
+                next.handle(request)
+            })
             .http_status_as_error(false)
             // A proxy of the environment leads elsewhere.
             .proxy(None)
@@ -124,7 +139,7 @@ impl Running {
             .timeout_connect(Some(CONNECT_MAX))
             .user_agent(format!("lantern {}{}", printable(command), by_whom()))
             .build();
-        Running { agent: agent.into(), address: address.to_owned() }
+        Running { agent: agent.into(), address: reached_at(address) }
     }
 
     /// Deploys an artifact.
@@ -197,6 +212,21 @@ impl Running {
         self.read(self.agent.post(uri).content_type("application/json").send(question))
     }
 
+    /// Waits until a read model has applied everything before a position.
+    ///
+    /// # Errors
+    /// When it has not in time, or the host does not answer.
+    pub fn await_position(&self, name: &str, position: &Checkpoints, time: Duration) -> Result<(), Error> {
+        let uri = self.uri(&format!("/v1/read-models/{}/query", escaped(name)));
+        let question = serde_json::json!({
+            "sql": "SELECT 1",
+            "wait_for": position::show(position),
+            "timeout_ms": u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+        });
+        let answer = self.agent.post(uri).content_type("application/json").send(question.to_string());
+        self.read::<Rows>(answer).map(drop)
+    }
+
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.read(self.agent.get(self.uri(path)).call())
     }
@@ -218,6 +248,15 @@ impl Running {
             Ok(problem) => Err(problem.into()),
             Err(_) => Err(odd(String::from_utf8_lossy(&body).chars().take(200).collect())),
         }
+    }
+}
+
+/// Where an address is reached from this machine: one that stands for all is that of the machine itself.
+fn reached_at(address: &str) -> String {
+    match address.parse::<SocketAddr>() {
+        Ok(all) if all.ip().is_unspecified() && all.is_ipv4() => format!("127.0.0.1:{}", all.port()),
+        Ok(all) if all.ip().is_unspecified() => format!("[::1]:{}", all.port()),
+        _ => address.to_owned(),
     }
 }
 
