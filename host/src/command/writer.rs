@@ -279,7 +279,9 @@ impl Writer {
             self.open = None;
             match resolved {
                 Ok(()) => return Ok(()),
-                Err((error @ TransactionError::Fenced { .. }, _)) => return Err(Left::Fenced(error.to_string())),
+                Err((error @ TransactionError::Fenced { .. }, _)) => {
+                    return Err(Left::Fenced(error.to_string()));
+                }
                 Err((error @ TransactionError::Uncertain { .. }, open)) => {
                     self.open = Some(open);
                     return Err(Left::Pause(error.to_string()));
@@ -408,7 +410,9 @@ impl Writer {
                 let aborted = self.producer.as_ref().map(|producer| producer.abort(TAKING_OVER_MAX));
                 match aborted {
                     None | Some(Ok(())) => {}
-                    Some(Err(error @ TransactionError::Fenced { .. })) => return Left::Fenced(error.to_string()),
+                    Some(Err(error @ TransactionError::Fenced { .. })) => {
+                        return Left::Fenced(error.to_string());
+                    }
                     Some(Err(TransactionError::Uncertain { .. })) => self.open = Some(Open::Abort),
                     Some(Err(_)) => self.producer = None,
                 }
