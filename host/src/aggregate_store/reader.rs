@@ -82,7 +82,9 @@ impl Reader {
             filter.until_ms,
             i64::try_from(filter.limit).unwrap_or(i64::MAX),
         );
-        let events = || self.connection.prepare_cached(&select)?.query_map(params, store::event)?.collect();
+        let events = || -> rusqlite::Result<_> {
+            self.connection.prepare_cached(&select)?.query_map(params, store::event)?.collect()
+        };
         events().map_err(|source| self.storage(source))
     }
 
@@ -93,7 +95,9 @@ impl Reader {
     pub fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<Aggregate>, Error> {
         let select = format!("SELECT {AGGREGATE} FROM aggregates WHERE id > ?1 ORDER BY id LIMIT ?2");
         let params = (after.unwrap_or_default(), i64::try_from(limit).unwrap_or(i64::MAX));
-        let list = || self.connection.prepare_cached(&select)?.query_map(params, store::aggregate)?.collect();
+        let list = || -> rusqlite::Result<_> {
+            self.connection.prepare_cached(&select)?.query_map(params, store::aggregate)?.collect()
+        };
         list().map_err(|source| self.storage(source))
     }
 

@@ -82,7 +82,7 @@ impl Store {
     pub fn events_after(&self, id: &str, version: u64, limit: usize) -> Result<Vec<Event>, Error> {
         let select =
             format!("SELECT {EVENT} FROM events WHERE id = ?1 AND version > ?2 ORDER BY version LIMIT ?3");
-        let events = || {
+        let events = || -> rusqlite::Result<_> {
             let mut statement = self.connection.prepare_cached(&select)?;
             statement.query_map((id, version as i64, limit as i64), event)?.collect()
         };
@@ -111,7 +111,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub fn stale(&self, state_version: u32, after: &str, limit: usize) -> Result<Vec<String>, Error> {
-        let find = || {
+        let find = || -> rusqlite::Result<_> {
             self.connection
                 .prepare_cached(
                     "SELECT id FROM aggregates

@@ -9,7 +9,7 @@ use lantern_contract::frame::events::{NewEvent, Writer};
 use std::sync::Arc;
 
 /// What decides, and makes states: a plugin's instance; in the writer's tests, Rust.
-pub(super) trait Logic {
+pub(super) trait Logic: Send {
     fn decide(&mut self, request: &[u8]) -> Result<Decision, CallError>;
     fn evolve(&mut self, state: Option<&[u8]>, events: &[u8], count: usize) -> Result<Vec<u8>, CallError>;
 }

@@ -3,6 +3,7 @@
 mod appending;
 mod failing;
 mod keys;
+mod speed;
 mod swapping;
 
 use super::domain::{Domain, Logic, Source};
@@ -204,7 +205,7 @@ impl Account<'_> {
     }
 
     fn submit(&self, command: Command) -> Result<Answer, Error> {
-        let answered = tokio::time::timeout(PATIENCE, self.handler.submit(command));
+        let answered = async { tokio::time::timeout(PATIENCE, self.handler.submit(command)).await };
         self.site.runtime.block_on(answered).expect("it answers")
     }
 
@@ -238,7 +239,8 @@ impl Account<'_> {
             }
             answers
         };
-        self.site.runtime.block_on(tokio::time::timeout(PATIENCE, all)).expect("all are answered")
+        let all = async { tokio::time::timeout(PATIENCE, all).await };
+        self.site.runtime.block_on(all).expect("all are answered")
     }
 
     fn state(&self, id: &str) -> Option<String> {
