@@ -26,7 +26,7 @@ pub struct Problem {
     pub members: Map<String, Value>,
     /// When the same may work, in seconds; a header of the answer.
     #[serde(skip)]
-    retry_after_s: Option<u64>,
+    pub(super) retry_after_s: Option<u64>,
 }
 
 impl Problem {
