@@ -1,7 +1,7 @@
 //! What commands are measured against: appends in transactions, of records with the same bytes.
 
 use anyhow::{Context as _, Result};
-use lantern::log::{NewRecord, Options, TransactionalProducer};
+use lantern::log::{Options, TransactionRecord, TransactionalProducer};
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -81,7 +81,7 @@ impl<'a> Appender<'a> {
         self.producer.begin()?;
         for _ in 0..records {
             self.sent = self.sent.wrapping_add(1) & i32::MAX;
-            self.producer.send(NewRecord {
+            self.producer.send(TransactionRecord {
                 topic: &self.topic,
                 partition: self.sent % self.partitions,
                 key,
