@@ -3,7 +3,6 @@
 mod appending;
 mod failing;
 mod keys;
-mod speed;
 mod swapping;
 
 use super::domain::{Domain, Logic, Source};
