@@ -13,8 +13,8 @@ pub struct Options {
     pub commands_max: usize,
     /// The most bytes of events of one transaction, unless a single command brings more.
     pub bytes_max: usize,
-    /// How long a transaction waits for more commands to come, in milliseconds. With 0 it takes those that came while
-    /// the one before was appended.
+    /// How long a transaction waits for as many commands as the one before had, in milliseconds: whose answers were
+    /// just given ask again. A lone command never waits.
     pub gather_ms_max: u64,
     /// Commands that wait, at most; more are refused.
     pub queue_max: usize,
@@ -39,7 +39,7 @@ impl Default for Options {
             partitions: 4,
             commands_max: 1_000,
             bytes_max: 4 << 20,
-            gather_ms_max: 0,
+            gather_ms_max: 1,
             queue_max: 10_000,
             queue_bytes_max: 64 << 20,
             append_ms_max: 15_000,

@@ -69,11 +69,21 @@ pub(super) struct Round {
     /// The commands with a key that were decided in this round.
     keys: HashMap<(Arc<str>, String), usize>,
     bytes: usize,
+    /// So many commands are worth waiting for.
+    expected: u64,
 }
 
 impl Round {
-    pub fn new() -> Self {
-        Round { since: Instant::now(), slots: Vec::new(), sent: Vec::new(), keys: HashMap::new(), bytes: 0 }
+    /// A round that follows one of so many commands.
+    pub fn after(commands: u64) -> Self {
+        Round {
+            since: Instant::now(),
+            slots: Vec::new(),
+            sent: Vec::new(),
+            keys: HashMap::new(),
+            bytes: 0,
+            expected: commands,
+        }
     }
 
     /// Whether it should be appended before more is decided.
@@ -86,7 +96,8 @@ impl Round {
 
     /// How long it may wait for more commands.
     pub fn gather_left(&self, options: &Options) -> Duration {
-        options.gather_max().saturating_sub(self.since.elapsed())
+        let is_enough = self.slots.len() as u64 >= self.expected;
+        if is_enough { Duration::ZERO } else { options.gather_max().saturating_sub(self.since.elapsed()) }
     }
 
     /// Decides a command, and hands what it appends to the log. After an error the round has to be given up by

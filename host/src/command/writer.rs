@@ -87,6 +87,8 @@ pub(super) struct Writer {
     open: Option<Open>,
     decisions_topic: String,
     source: String,
+    /// How many commands the last round had.
+    last_round: u64,
 }
 
 impl Writer {
@@ -116,6 +118,7 @@ impl Writer {
             open,
             decisions_topic,
             source,
+            last_round: 0,
         }
     }
 
@@ -346,7 +349,7 @@ impl Writer {
         };
         let mut desk =
             Desk { domain, aggregates, store, producer, options, decisions_topic, source, partitions };
-        let mut round = Round::new();
+        let mut round = Round::after(self.last_round);
         let mut queued = first;
         let (failed, other) = loop {
             if let Err(error) = round.decide(&mut desk, queued) {
@@ -371,6 +374,7 @@ impl Writer {
         };
         match committed {
             Ok(tally) => {
+                self.last_round = tally.commands;
                 self.count(&tally);
                 Ok(other)
             }

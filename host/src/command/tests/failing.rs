@@ -26,12 +26,12 @@ fn a_handler_that_fails_at_one_command_harms_no_other() {
     check("Poison", true);
     check("Nonsense", false);
     check("Deposit", false);
-    assert_eq!(account.state("a").as_deref(), Some("{\"v1\":60}"));
+    assert_eq!(account.state("a").as_deref(), Some("{\"v1\":70}"));
     assert_eq!(account.handler.status().borrow().state, State::Live);
     // After a trap the instance is another.
     assert!(site.made.load(Ordering::Relaxed) >= 3);
     account.stop();
-    assert_eq!(site.read("accounts").len(), 60);
+    assert_eq!(site.read("accounts").len(), 70);
 }
 
 #[test]
@@ -109,8 +109,16 @@ fn without_a_broker_commands_are_refused_until_it_is_back() {
     let options = lantern_broker::Options { dir, listen: address, ..Default::default() };
     site.broker = Some(site.runtime.block_on(Broker::start(options)).unwrap());
     let account = Account { site: &site, handler };
-    account.wait(State::Live);
-    assert_eq!(account.accepted(keyed("a", "Deposit", "2", "k2")).version, 2);
+    // As a client does: the same, until there is an answer.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let second = loop {
+        match account.submit(keyed("a", "Deposit", "2", "k2")) {
+            Ok(Answer::Accepted(accepted)) => break accepted,
+            other => assert!(std::time::Instant::now() < deadline, "{other:?}"),
+        }
+        account.wait(State::Live);
+    };
+    assert_eq!(second.version, 2);
     assert!(account.accepted(keyed("a", "Deposit", "1", "k1")).is_repeated);
     account.stop();
     assert_eq!(site.read("accounts").len(), 2);
