@@ -190,9 +190,13 @@ impl Deployments {
 
     fn run_handler(&self, slot: &Arc<Slot>, state: &mut State, plugin: &Arc<Plugin>) -> Result<(), Error> {
         let inner = &self.inner;
+        let store = inner.data.aggregates(&slot.name);
+        if let Some(folder) = store.parent() {
+            inner.data.create(folder)?;
+        }
         let handler = Handler::start(Setup {
             plugin: Arc::clone(plugin),
-            store: inner.data.aggregates(&slot.name),
+            store,
             log: inner.log.clone(),
             engine: inner.engine.clone(),
             limits: inner.config.limits.clone(),
