@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
@@ -43,7 +44,7 @@ impl Plugin {
 ///
 /// Where it cannot be built.
 pub fn plugin(guest: &str, name: &str, topics: &[&str]) -> Result<Plugin> {
-    let mut wasm = built(guest)?.to_vec();
+    let mut wasm = built(&target::tests_dir().join("guests").join(guest), guest)?.to_vec();
     let found: Vec<usize> = (0..wasm.len()).filter(|&at| wasm[at..].starts_with(MARKER)).collect();
     ensure!(found.len() == 1, "{guest} has its marker {} times", found.len());
     let words = format!("{name} {}", topics.join(" "));
@@ -59,13 +60,25 @@ pub fn plugin(guest: &str, name: &str, topics: &[&str]) -> Result<Plugin> {
     Ok(Plugin { name: name.to_owned(), wasm })
 }
 
+/// Builds one of the plugins under `examples`, as it is.
+///
+/// # Errors
+///
+/// Where it cannot be built.
+pub fn example(folder: &str) -> Result<Plugin> {
+    let name = folder.replace('/', "-");
+    let root = target::tests_dir().parent().context("the tests lie in the workspace")?;
+    let wasm = built(&root.join("examples").join(folder), &name)?.to_vec();
+    Ok(Plugin { name, wasm })
+}
+
 /// A topic's name that no other test uses.
 #[must_use]
 pub fn unique_topic(label: &str) -> String {
     format!("{label}-{:08x}", rand::random::<u32>())
 }
 
-fn built(guest: &str) -> Result<Arc<[u8]>> {
+fn built(source: &Path, guest: &str) -> Result<Arc<[u8]>> {
     static BUILT: Mutex<Option<HashMap<String, Arc<[u8]>>>> = Mutex::new(None);
     // A build that panicked has inserted nothing.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,10 +88,9 @@ fn built(guest: &str) -> Result<Arc<[u8]>> {
     }
     let _lock = target::lock("guests")?;
     let out = target::cache_dir()?.join(format!("{guest}.wasm"));
-    let source = target::tests_dir().join("guests").join(guest);
     let output = std::process::Command::new(site::binary()?)
         .arg("build")
-        .arg(&source)
+        .arg(source)
         .arg("--out")
         .arg(&out)
         .current_dir(target::cache_dir()?)

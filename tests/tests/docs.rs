@@ -146,6 +146,7 @@ fn every_command_that_a_page_shows_exists() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/commands.md",
         "docs/configuration.md",
         "docs/deploying.md",
         "docs/embedded-broker.md",
@@ -154,6 +155,7 @@ fn every_command_that_a_page_shows_exists() {
         "docs/verifying.md",
         "docs/writing-projections.md",
         "examples/checkout/README.md",
+        "examples/bank/README.md",
         "examples/commits/README.md",
         "examples/orders/README.md",
     ];

@@ -323,6 +323,7 @@ impl Deployments {
         let status = worker.status.clone();
         let path = inner.data.status(name);
         state.persisting.push(tokio::spawn(persisted::follow(status.clone(), path, Status::is_over)));
+        self.send_for(slot, state, status.clone());
         tokio::spawn(self.clone().watch_trial(Arc::clone(slot), status.clone()));
         state.plugin = Some(Arc::clone(plugin));
         state.worker = Some(worker);
@@ -332,6 +333,7 @@ impl Deployments {
 
     /// Stops the projection and waits for that.
     pub(super) async fn end_worker(&self, state: &mut State) {
+        state.sending = None;
         let Some(worker) = state.worker.take() else { return };
         worker.stop();
         // A panic of the thread is reported by `join`.

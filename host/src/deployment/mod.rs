@@ -9,6 +9,7 @@
 //! * `act`: what people ask of a plugin that is there: rollback, promote, reset, pause, remove.
 //! * `handlers`: command handlers, which have no generations.
 //! * `resume`: takes up what the catalog and the files say, after a start.
+//! * `senders`: process managers and the handlers that their commands are for.
 //! * `slot`: one projection's plugin, the projection, and what is built beside it.
 //! * `rebuild`: the thread that fills a new generation.
 //! * [`generations`]: the files of a read model, and the link to the live one.
@@ -28,6 +29,7 @@ mod rebuild;
 pub mod report;
 pub mod restore;
 mod resume;
+mod senders;
 mod slot;
 
 pub use error::Error;

@@ -3,6 +3,7 @@
 use super::generations::Generations;
 use super::rebuild::Rebuilder;
 use super::report::{self, Previous, Rebuild, RebuildState};
+use super::senders::Sending;
 use crate::plugin::Plugin;
 use crate::projection::{Progress, Status, Worker};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,8 @@ pub(super) struct State {
     pub plugin: Option<Arc<Plugin>>,
     /// Its projection; none while it is paused or removed.
     pub worker: Option<Worker>,
+    /// Sends what it wants sent.
+    pub sending: Option<Sending>,
     /// What is built beside it.
     pub rebuild: Option<Building>,
     /// The tasks that write its status for other processes.
@@ -58,6 +61,7 @@ impl Slot {
             generations: generations.clone(),
             plugin: None,
             worker: None,
+            sending: None,
             rebuild: None,
             persisting: Vec::new(),
             persisting_rebuild: None,
@@ -135,6 +139,7 @@ impl Slot {
     /// Waits until everything of it has stopped; answers the projection's last status, if it ran.
     pub async fn stop(&self) -> Option<Status> {
         let mut state = self.state.lock().await;
+        state.sending = None;
         let (worker, building) = (state.worker.take(), state.rebuild.take());
         let stopped = tokio::task::spawn_blocking(move || {
             if let Some(building) = building {
