@@ -320,7 +320,7 @@ impl Reader {
             (Some(ErrorCode::OperationInterrupted), _) if limits.steps_max < u64::MAX => Error::Unfinished,
             (Some(ErrorCode::OperationInterrupted), _) => Error::Query(format!(
                 "the query ran longer than {} ms: narrow it, or give it more time",
-                limits.time_max.as_millis()
+                limits.time_max.as_micros().div_ceil(1_000)
             )),
             // A first try has smaller limits, and does not wait.
             (Some(ErrorCode::TooBig | ErrorCode::DatabaseBusy), _) if limits.steps_max < u64::MAX => {
