@@ -177,7 +177,8 @@ fn a_plugin_is_deployed_queried_and_removed_by_http() -> Result<()> {
         })?;
         // At once visible to who asks anew.
         let (_, answer) = query("SELECT sum(events) AS n FROM partitions")?;
-        let expected = json!({ "columns": ["n"], "rows": [[40]], "generation": generation, "position": position });
+        let expected =
+            json!({ "columns": ["n"], "rows": [[40]], "generation": generation, "position": position });
         ensure!(answer == expected, "{answer}");
 
         let (status, outcome) = ask("DELETE", "/v1/plugins/ledger?purge=true", b"")?;
