@@ -126,7 +126,10 @@ fn show(rates: &[Rates], pauses: Pauses, parameters: &Parameters, is_json: bool)
 }
 
 /// A host on an empty data folder, whose compiled code stays.
-async fn start(site: &Site, log: &Log, topic: &str) -> Result<(Host, Config)> {
+///
+/// # Errors
+/// When it does not start.
+pub async fn start(site: &Site, log: &Log, topic: &str) -> Result<(Host, Config)> {
     let job = site.job(Contender::Lantern, log.servers(), topic, None)?;
     let catalog = DataDir::new(&job.folder).catalog();
     for companion in ["", "-wal", "-shm"] {

@@ -7,6 +7,7 @@
 //! * [`contender`]: who applies them: two native loops and Lantern, each in a process of its own.
 //! * [`replay`]: everything is there before the start: speed, CPU time, memory.
 //! * [`live`]: events come at a steady rate: latency.
+//! * [`queries`]: queries over HTTP, and events until they are seen in one.
 //! * [`deployments`]: swaps under load, rebuilds and checks.
 //! * [`commands`]: commands beside appends of the same bytes.
 //! * [`compare`]: all must end with the same tables.
@@ -20,6 +21,7 @@ mod deployments;
 mod live;
 mod log;
 mod meter;
+mod queries;
 mod replay;
 mod report;
 mod workload;
@@ -81,6 +83,11 @@ struct Bench {
     commands: bool,
     #[command(flatten)]
     of_commands: commands::Parameters,
+    /// Measure queries over HTTP instead, beside the same in the process, and events until they are seen in one.
+    #[arg(long, conflicts_with_all = ["deployments", "commands"])]
+    queries: bool,
+    #[command(flatten)]
+    of_queries: queries::Parameters,
     /// Print everything that was measured as JSON.
     #[arg(long)]
     json: bool,
@@ -125,6 +132,9 @@ impl Bench {
         if self.deployments {
             let keys = self.keys.unwrap_or(Keys::Window);
             return deployments::run(&site, &log, keys, self.events, self.runs, &self.swaps, self.json);
+        }
+        if self.queries {
+            return queries::run(&site, &log, self.runs, &self.of_queries, self.json);
         }
         let mut replays = Vec::new();
         for keys in self.keys.map_or(vec![Keys::Window, Keys::Uniform], |keys| vec![keys]) {

@@ -227,7 +227,7 @@ mod tests {
         check("[broker]\ndir = 'x'", &[], &["always `log`", "data_dir"]);
         check("", &[("LANTERN_BROKER_DIR", "x")], &["always `log`"]);
         check("[http]\nlisten = '0.0.0.0'", &[], &["line 2", "127.0.0.1:7070"]);
-        check("", &[("LANTERN_HTTP_LISTEN", "70")], &["LANTERN_HTTP_LISTEN", "no address"]);
+        check("", &[("LANTERN_HTTP_LISTEN", "nowhere")], &["LANTERN_HTTP_LISTEN", "no address"]);
         check(
             "",
             &[("LANTERN_BATCH_EVENT_MAX", "5")],

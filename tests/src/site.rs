@@ -134,6 +134,12 @@ impl Site {
         address.context("no host answers HTTP")
     }
 
+    /// Where a host of this installation answers HTTP, once it runs.
+    #[must_use]
+    pub fn http_address(&self) -> &str {
+        &self.http
+    }
+
     /// What clients of the log are given as `bootstrap.servers`.
     #[must_use]
     pub fn address(&self) -> &str {

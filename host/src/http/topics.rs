@@ -114,6 +114,14 @@ pub(super) async fn append(
     if how.partitions.is_some_and(|it| !(1..=PARTITIONS_MAX).contains(&it)) {
         return Err(Problem::bad_request(format!("partitions is 1 to {PARTITIONS_MAX}")));
     }
+    if let Some(owner) = owner(&app, &topic) {
+        return Err(Problem::new(
+            StatusCode::CONFLICT,
+            "owned-topic",
+            "The topic has one writer",
+            format!("{topic} holds the events of {owner}, whose handler alone appends to it: send commands"),
+        ));
+    }
     let records = records(&topic, &how, &headers, &body)?;
     app.topics.ensure(&topic, &how).await?;
     // To its end, also when who sent it has gone meanwhile.
@@ -136,6 +144,13 @@ pub(super) async fn append(
     let mut response = Json(json!({ "events": events, "position": position })).into_response();
     tell_position(response.headers_mut(), &position);
     Ok(response)
+}
+
+/// The aggregate type whose handler alone appends to a topic, if there is one.
+fn owner(app: &App, topic: &str) -> Option<String> {
+    let is_own = |own: &str| topic.strip_prefix(own).is_some_and(|rest| matches!(rest, "" | ".decisions"));
+    let handlers = app.deployments.handlers().into_iter().map(|handler| handler.status);
+    handlers.into_iter().find(|status| !status.topic.is_empty() && is_own(&status.topic)).map(|status| status.name)
 }
 
 fn check_topic(topic: &str) -> Result<(), Problem> {
@@ -307,12 +322,12 @@ fn record_of(
 
 fn not_appended(error: NotAppended) -> Problem {
     let NotAppended { appended, source } = error;
-    let problem = Problem::from(source);
+    let mut problem = Problem::from(source);
     if appended == 0 {
         return problem;
     }
-    let detail = format!("{} are in the log all the same: {}", events(appended), problem.detail);
-    Problem { detail, ..problem }.with("appended", appended)
+    problem.detail = format!("{} are in the log all the same: {}", events(appended), problem.detail);
+    problem.with("appended", appended)
 }
 
 fn events(number: usize) -> String {

@@ -195,7 +195,7 @@ mod tests {
         check(ValueRef::Integer(i64::MIN), r#"{"integer":"-9223372036854775808"}"#);
         check(ValueRef::Real(1.0), "1.0");
         check(ValueRef::Real(-0.0), "-0.0");
-        check(ValueRef::Real(1e300), "1e300");
+        check(ValueRef::Real(1e300), "1e+300");
         check(ValueRef::Real(f64::NEG_INFINITY), r#"{"real":"-Infinity"}"#);
         check(ValueRef::Text("ä\u{0}\"".as_bytes()), r#""ä\u0000\"""#);
         check(ValueRef::Blob(b"\x00\xff"), r#"{"hex":"00ff"}"#);

@@ -66,7 +66,7 @@ fn replace(call: &Context<'_>, value_bytes_max: usize) -> Result<Value> {
     let [text, from, to] = [0, 1, 2].map(|at| bytes(call.get_raw(at)));
     let (Some(text), Some(from), Some(to)) = (text, from, to) else { return Ok(Value::Null) };
     if from.is_empty() {
-        return call.get(0);
+        return utf8(text.into_owned()).map(Value::Text);
     }
     // Counted before anything is made.
     let found: Vec<usize> = memmem::find_iter(&text, &*from).collect();

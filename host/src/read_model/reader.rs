@@ -16,6 +16,8 @@ use std::time::Duration;
 const BUSY: Duration = Duration::from_secs(5);
 /// Statements that a connection which is asked again and again keeps.
 const STATEMENTS_CACHED: usize = 64;
+/// What it takes at least to name a value in a statement.
+const NAME_BYTES: usize = 4;
 /// What a statement of strangers may consist of. A pattern's time is its length for each character of the text.
 const BOUNDS: [(Limit, i32); 5] = [
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
@@ -191,6 +193,8 @@ impl Reader {
 
     /// Goes on with the read model as it is now.
     pub fn leave(&mut self) {
+        // What stopped the query must not stop this.
+        self.meter.set(BUSY, u64::MAX, u64::MAX);
         if !self.connection.is_autocommit()
             && let Err(error) = self.host("ROLLBACK")
         {
@@ -284,6 +288,10 @@ impl Reader {
         run: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), Error> {
         let sql = text::single(question.sql)?;
+        // SQLite looks at no bound while it goes straight on, and makes no more values there than the statement names.
+        let values_max = u64::try_from(sql.len() / NAME_BYTES + 1).unwrap_or(u64::MAX);
+        let each_max = usize::try_from(limits.memory_bytes_max / values_max).unwrap_or(usize::MAX);
+        let limits = ReaderLimits { value_bytes_max: limits.value_bytes_max.min(each_max), ..limits };
         let length = i32::try_from(limits.value_bytes_max).unwrap_or(i32::MAX);
         self.connection
             .set_limit(Limit::SQLITE_LIMIT_LENGTH, length)
@@ -320,14 +328,15 @@ impl Reader {
             (Some(ErrorCode::OperationInterrupted), _) if limits.steps_max < u64::MAX => Error::Unfinished,
             (Some(ErrorCode::OperationInterrupted), _) => Error::Query(format!(
                 "the query ran longer than {} ms: narrow it, or give it more time",
-                limits.time_max.as_millis()
+                limits.time_max.as_micros().div_ceil(1_000)
             )),
             // A first try has smaller limits, and does not wait.
             (Some(ErrorCode::TooBig | ErrorCode::DatabaseBusy), _) if limits.steps_max < u64::MAX => {
                 Error::Unfinished
             }
             (Some(ErrorCode::TooBig), _) => Error::TooMuch(format!(
-                "a value has more than {} bytes (http.query_value_bytes_max): {error}",
+                "a value has more than {} bytes (http.query_value_bytes_max, or less where the statement is long: have large \
+                 values as parameters): {error}",
                 limits.value_bytes_max
             )),
             (

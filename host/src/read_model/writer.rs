@@ -35,7 +35,9 @@ pub struct Writer {
 }
 
 /// Who is told of every commit.
-struct Committed(Box<dyn Fn(&[Advance]) + Send>);
+struct Committed(Box<Tell>);
+
+type Tell = dyn Fn(&[Advance]) + Send;
 
 impl std::fmt::Debug for Committed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
