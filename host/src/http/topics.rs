@@ -150,7 +150,10 @@ pub(super) async fn append(
 fn owner(app: &App, topic: &str) -> Option<String> {
     let is_own = |own: &str| topic.strip_prefix(own).is_some_and(|rest| matches!(rest, "" | ".decisions"));
     let handlers = app.deployments.handlers().into_iter().map(|handler| handler.status);
-    handlers.into_iter().find(|status| !status.topic.is_empty() && is_own(&status.topic)).map(|status| status.name)
+    handlers
+        .into_iter()
+        .find(|status| !status.topic.is_empty() && is_own(&status.topic))
+        .map(|status| status.name)
 }
 
 fn check_topic(topic: &str) -> Result<(), Problem> {
