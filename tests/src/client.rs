@@ -9,7 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -46,6 +46,16 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// The record's value; `None` is a tombstone.
     pub value: Option<Vec<u8>>,
+    /// The record's headers in order; without those that are not text.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Record {
+    /// The value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A client that looks for a broker that was killed often enough to find it at once.
@@ -196,10 +206,17 @@ pub fn read_committed(address: &str, topic: &str) -> Result<BTreeMap<i32, Vec<Re
                 offset: message.offset(),
                 key: message.key().map(<[u8]>::to_vec),
                 value: message.payload().map(<[u8]>::to_vec),
+                headers: headers(&message),
             }),
         }
     }
     Ok(records)
+}
+
+fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, String)> {
+    let headers = message.headers().into_iter().flat_map(BorrowedHeaders::iter);
+    let text = |value: Option<&[u8]>| String::from_utf8(value?.to_vec()).ok();
+    headers.filter_map(|header| Some((header.key.to_owned(), text(header.value)?))).collect()
 }
 
 fn admin(address: &str) -> Result<AdminClient<DefaultClientContext>> {

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`log`]: the brokers that every promise is tested on; [`kafka`] runs a real Apache Kafka.
+//! - [`broker`]: the embedded broker in a process of its own.
 //! - [`site`]: an installation of Lantern, and the real process that runs on it.
 //! - [`guest`]: the plugins under `tests/guests`, built by `lantern build`.
 //! - [`api`], [`http`]: what asks a running host; [`generations`]: the files that it deploys into.
@@ -13,6 +14,7 @@
 //!   where it caches.
 
 pub mod api;
+pub mod broker;
 pub mod client;
 pub mod fold;
 pub mod generations;

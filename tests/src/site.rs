@@ -7,7 +7,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -289,6 +290,16 @@ impl Host<'_> {
         self.await_end()
     }
 
+    /// Sends a signal, such as to stand still and to go on.
+    ///
+    /// # Errors
+    ///
+    /// Where it had ended by itself.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.check_running()?;
+        Ok(kill_process(Pid::from_child(&self.process), signal)?)
+    }
+
     /// Waits until it ends by itself.
     ///
     /// # Errors
@@ -448,15 +459,24 @@ pub fn binary() -> Result<&'static Path> {
 }
 
 fn build() -> Result<PathBuf> {
+    built("lantern")
+}
+
+/// Builds a binary of the workspace as the tests themselves were built.
+///
+/// # Errors
+///
+/// Where cargo cannot build it.
+pub fn built(name: &str) -> Result<PathBuf> {
     let profile_dir = target::profile_dir()?;
     let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
         Some("debug") => "dev",
         Some(name) => name,
         None => bail!("{} has no name", profile_dir.display()),
     };
-    let _lock = target::lock("lantern-binary")?;
+    let _lock = target::lock(&format!("{name}-binary"))?;
     let output = cargo()
-        .args(["build", "--workspace", "--bin", "lantern", "--profile", profile])
+        .args(["build", "--workspace", "--bin", name, "--profile", profile])
         .output()
         .context("cannot run cargo")?;
     ensure!(output.status.success(), "{}", transcript(&output));
@@ -464,14 +484,13 @@ fn build() -> Result<PathBuf> {
     // Linked under a name of this test binary, so that a later build does not change what runs in
     // the middle of a test that starts it again and again.
     let test = std::env::current_exe()?;
-    let mut own = std::ffi::OsString::from("lantern-for-");
+    let mut own = std::ffi::OsString::from(format!("{name}-for-"));
     own.push(test.file_name().context("the running test has no name")?);
     let own = target::cache_dir()?.join(own);
     if own.exists() {
         fs::remove_file(&own)?;
     }
-    fs::hard_link(profile_dir.join("lantern"), &own)
-        .with_context(|| format!("cannot link {}", own.display()))?;
+    fs::hard_link(profile_dir.join(name), &own).with_context(|| format!("cannot link {}", own.display()))?;
     Ok(own)
 }
 

@@ -14,6 +14,7 @@ fn right() -> (ReadModel, Records) {
         offset,
         key: Some(format!("{partition}-{}", offset % 2).into_bytes()),
         value: Some(format!("value {partition} {offset}").into_bytes()),
+        headers: Vec::new(),
     };
     // Offset 1 is the marker of a transaction, which readers are not shown.
     let log: Records = [0, 1].map(|p| (p, vec![record(p, 0), record(p, 2), record(p, 3)])).into();
