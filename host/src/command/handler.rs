@@ -1,6 +1,7 @@
 //! What commands are given to.
 
 use super::domain::{Domain, PluginSource, Source};
+use super::inlet::Origin;
 use super::writer::{Request, Writer};
 use super::{Answer, Command, Error, Options, State, Status};
 use crate::aggregate_store::{self, Aggregate, Reader};
@@ -56,7 +57,7 @@ struct Inner {
 type Run = Box<dyn Fn(Arc<Plugin>) -> Box<dyn Source> + Send + Sync>;
 
 /// What a writer needs beside its domain.
-pub(super) struct Place {
+pub(super) struct Parts {
     pub store: PathBuf,
     pub log: log::Options,
     pub options: Options,
@@ -70,26 +71,53 @@ struct Waiting {
     bytes: AtomicUsize,
 }
 
-/// A command on its way, and who waits for its answer.
+/// A command on its way, and who asked.
 pub(super) struct Queued {
     pub command: Command,
-    reply: oneshot::Sender<Result<Answer, Error>>,
+    asker: Asker,
+}
+
+enum Asker {
+    /// Somebody who waits.
+    Client { reply: oneshot::Sender<Result<Answer, Error>>, _place: Place },
+    /// A record of the commands' topic.
+    Record(Origin),
+}
+
+/// A place among the commands that wait, until it is dropped.
+struct Place {
     waiting: Arc<Waiting>,
     bytes: usize,
 }
 
-impl Queued {
-    pub fn answer(mut self, answer: Result<Answer, Error>) {
-        let (unused, _) = oneshot::channel();
-        // Who asked may have gone.
-        let _ = std::mem::replace(&mut self.reply, unused).send(answer);
-    }
-}
-
-impl Drop for Queued {
+impl Drop for Place {
     fn drop(&mut self) {
         self.waiting.commands.fetch_sub(1, Ordering::Relaxed);
         self.waiting.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Queued {
+    /// A command that was read from the log.
+    pub fn read(command: Command, origin: Origin) -> Self {
+        Queued { command, asker: Asker::Record(origin) }
+    }
+
+    /// Where it was read, if it was.
+    pub fn origin(&self) -> Option<&Origin> {
+        match &self.asker {
+            Asker::Client { .. } => None,
+            Asker::Record(origin) => Some(origin),
+        }
+    }
+
+    pub fn answer(self, answer: Result<Answer, Error>) {
+        match self.asker {
+            // Who asked may have gone.
+            Asker::Client { reply, _place } => drop(reply.send(answer)),
+            // It has been answered in the log, or is read again.
+            Asker::Record(_) => {}
+        }
     }
 }
 
@@ -107,11 +135,11 @@ impl Handler {
         };
         let topic = plugin.manifest.topics.first().cloned().unwrap_or_default();
         let domain = Domain::new(plugin.name.clone(), topic, run(plugin));
-        Handler::start_with(Place { store, log, options, stack_bytes }, domain, Box::new(run))
+        Handler::start_with(Parts { store, log, options, stack_bytes }, domain, Box::new(run))
     }
 
-    pub(super) fn start_with(place: Place, domain: Domain, run: Run) -> std::io::Result<Handler> {
-        let Place { store, log, options, stack_bytes } = place;
+    pub(super) fn start_with(parts: Parts, domain: Domain, run: Run) -> std::io::Result<Handler> {
+        let Parts { store, log, options, stack_bytes } = parts;
         let (name, topic) = (domain.name.clone(), domain.topic.clone());
         let status = Status {
             topic: topic.clone(),
@@ -121,10 +149,10 @@ impl Handler {
         let (sender, status) = watch::channel(status);
         let (requests, inbox) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let parts = (store.clone(), log, options.clone(), Arc::clone(&stop));
+        let for_writer = (store.clone(), log, options.clone(), Arc::clone(&stop));
         let thread =
             std::thread::Builder::new().name(name.clone()).stack_size(stack_bytes).spawn(move || {
-                let (store, log, options, stop) = parts;
+                let (store, log, options, stop) = for_writer;
                 Writer::new(domain, store, log, options, inbox, sender, stop).supervise();
             })?;
         Ok(Handler(Arc::new(Inner {
@@ -153,7 +181,8 @@ impl Handler {
         let commands_before = waiting.commands.fetch_add(1, Ordering::Relaxed);
         let bytes_before = waiting.bytes.fetch_add(bytes, Ordering::Relaxed);
         let (reply, answered) = oneshot::channel();
-        let queued = Queued { command, reply, waiting, bytes };
+        let place = Place { waiting, bytes };
+        let queued = Queued { command, asker: Asker::Client { reply, _place: place } };
         let options = &self.0.options;
         if commands_before >= options.queue_max || bytes_before + bytes > options.queue_bytes_max {
             return Err(Error::TooMany);
@@ -278,7 +307,7 @@ pub(super) fn unready(status: &Status) -> Error {
 }
 
 /// Refuses what could not be written into a record.
-fn check(command: &Command) -> Result<(), Error> {
+pub(super) fn check(command: &Command) -> Result<(), Error> {
     let named = [("an aggregate's id", &command.id), ("a command's name", &command.name)];
     let optional = [
         ("an idempotency key", &command.key),

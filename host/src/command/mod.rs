@@ -8,6 +8,7 @@
 //! * `round`: one group commit: decided one after the other, appended together, kept together, answered.
 //! * `aggregates`: their states in memory; loads and folds those that are not there.
 //! * `catch_up`: reads what the log has and the store has not.
+//! * `inlet`: commands that come by the log.
 //! * `record`: events and decisions as records of the log, and back.
 //! * `domain`: the plugin, as the writer calls it.
 //! * [`dispatch`]: sends what process managers want sent.
@@ -18,6 +19,7 @@ pub mod dispatch;
 mod domain;
 mod error;
 mod handler;
+mod inlet;
 pub mod options;
 mod record;
 mod round;

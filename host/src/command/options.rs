@@ -7,6 +7,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
+    /// Whether commands are read from the topic `<topic>.commands`, too, which is made when it is missing.
+    pub from_topics: bool,
     /// Partitions of a topic that is made for an aggregate type.
     pub partitions: i32,
     /// The most commands of one transaction of the log.
@@ -36,6 +38,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            from_topics: false,
             partitions: 4,
             commands_max: 1_000,
             bytes_max: 4 << 20,

@@ -1,6 +1,6 @@
 //! Events and decisions as records of the log: CloudEvents in binary mode.
 
-use super::Options;
+use super::{Command, Options};
 use crate::aggregate_store::{Decision, Event, Outcome};
 use crate::event::Record;
 use crate::log::{TransactionError, TransactionRecord, TransactionalProducer};
@@ -15,6 +15,11 @@ pub(super) const UNCHANGED: &str = "lantern.unchanged";
 /// The topic of decisions that appended no event, which only commands with an idempotency key have.
 pub(super) fn decisions_topic(topic: &str) -> String {
     format!("{topic}.decisions")
+}
+
+/// The topic that commands are read from, where that is wanted.
+pub(super) fn commands_topic(topic: &str) -> String {
+    format!("{topic}.commands")
 }
 
 /// The `ce_source` of what Lantern appends for an aggregate type.
@@ -69,7 +74,7 @@ pub(super) fn send_event(
     let attributes = Attributes {
         event_id: &event.event_id,
         kind: &event.kind,
-        version: event.version,
+        version: Some(event.version),
         time_ms: event.time_ms,
         correlation: event.correlation.as_deref(),
         causation: event.causation.as_deref(),
@@ -110,7 +115,7 @@ pub(super) fn send_decision(
     let attributes = Attributes {
         event_id: &event_id,
         kind,
-        version,
+        version: Some(version),
         time_ms,
         correlation,
         causation: Some(&key.key),
@@ -119,8 +124,58 @@ pub(super) fn send_decision(
     attributes.send(producer, place, &payload)
 }
 
+/// What a command that came by the log is answered, where its sender asked for it.
+#[derive(Default, Serialize)]
+pub(super) struct Reply {
+    #[serde(skip)]
+    pub kind: &'static str,
+    pub command: String,
+    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Named>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub code: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Box<RawValue>>,
+}
+
+/// An event, by what an answer says of it.
+#[derive(Serialize)]
+pub(super) struct Named {
+    pub version: u64,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// Sends the answer to a command that came by the log.
+pub(super) fn send_reply(
+    producer: &TransactionalProducer,
+    place: &Place<'_>,
+    event_id: &str,
+    command: &Command,
+    reply: &Reply,
+    time_ms: i64,
+) -> Result<usize, TransactionError> {
+    // Texts, numbers and JSON always have a JSON form.
+    let payload = serde_json::to_vec(reply).unwrap_or_default();
+    let attributes = Attributes {
+        event_id,
+        kind: reply.kind,
+        version: None,
+        time_ms,
+        correlation: command.correlation.as_deref(),
+        causation: command.causation.as_deref(),
+        key: None,
+    };
+    attributes.send(producer, place, &payload)
+}
+
 /// JSON as it is; what is none becomes a text.
-fn raw(detail: String) -> Box<RawValue> {
+pub(super) fn raw(detail: String) -> Box<RawValue> {
     let text = serde_json::Value::String(detail.clone()).to_string();
     RawValue::from_string(detail)
         .or_else(|_| RawValue::from_string(text))
@@ -131,7 +186,7 @@ fn raw(detail: String) -> Box<RawValue> {
 struct Attributes<'a> {
     event_id: &'a str,
     kind: &'a str,
-    version: u64,
+    version: Option<u64>,
     time_ms: i64,
     correlation: Option<&'a str>,
     causation: Option<&'a str>,
@@ -146,8 +201,8 @@ impl Attributes<'_> {
         payload: &[u8],
     ) -> Result<usize, TransactionError> {
         let time = jiff::Timestamp::from_millisecond(self.time_ms).unwrap_or_default().to_string();
-        let version = self.version.to_string();
-        let fixed: [(&str, &str); 8] = [
+        let version = self.version.map(|version| version.to_string());
+        let fixed: [(&str, &str); 7] = [
             ("ce_specversion", "1.0"),
             ("ce_id", self.event_id),
             ("ce_type", self.kind),
@@ -155,9 +210,9 @@ impl Attributes<'_> {
             ("ce_subject", place.id),
             ("ce_time", &time),
             ("content-type", "application/json"),
-            ("ce_aggregateversion", &version),
         ];
         let optional = [
+            ("ce_aggregateversion", version.as_deref()),
             ("ce_correlationid", self.correlation),
             ("ce_causationid", self.causation),
             ("ce_commandkey", self.key.map(|key| key.key.as_str())),

@@ -3,12 +3,13 @@
 use super::aggregates::{Aggregates, Current, bounded};
 use super::domain::{Domain, Verdict};
 use super::handler::Queued;
-use super::record::{self, Key, Place};
+use super::inlet::{Inlet, Origin};
+use super::record::{self, Key, Named, Place, Reply};
 use super::{Accepted, Answer, Appended, Command, Error, Options, Rejected};
 use crate::aggregate_store::{self, Decision, Event, Outcome, Position, Store};
 use crate::log::{TransactionError, TransactionalProducer};
 use lantern_contract::frame::commands::Request;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ pub(super) struct Desk<'w> {
     pub source: &'w str,
     /// Of the topic, when the writer caught up.
     pub partitions: i32,
+    /// Where commands come from beside those who wait.
+    pub inlet: Option<&'w Inlet>,
 }
 
 /// What became of a round.
@@ -49,6 +52,7 @@ pub(super) enum Failed {
 enum Sent {
     Event { id: Arc<str>, event: Event, key: Option<Arc<Key>> },
     Decision { id: Arc<str>, partition: i32, key: Arc<Key>, outcome: Outcome },
+    Reply,
 }
 
 /// What a command will be answered when the round is in the log.
@@ -68,6 +72,8 @@ pub(super) struct Round {
     sent: Vec<Sent>,
     /// The commands with a key that were decided in this round.
     keys: HashMap<(Arc<str>, String), usize>,
+    /// How far the commands' topic was read: the next offset of each partition.
+    read: BTreeMap<i32, i64>,
     bytes: usize,
     /// So many commands are worth waiting for.
     expected: u64,
@@ -81,6 +87,7 @@ impl Round {
             slots: Vec::new(),
             sent: Vec::new(),
             keys: HashMap::new(),
+            read: BTreeMap::new(),
             bytes: 0,
             expected: commands,
         }
@@ -103,15 +110,90 @@ impl Round {
     /// Decides a command, and hands what it appends to the log. After an error the round has to be given up by
     /// [`Self::fail`].
     pub fn decide(&mut self, desk: &mut Desk<'_>, queued: Queued) -> Result<(), TransactionError> {
-        let planned = self.consider(desk, &queued.command);
-        let (planned, told) = match planned {
+        let considered = match queued.origin().and_then(|origin| origin.refused.clone()) {
+            Some(reason) => Err(Error::BadCommand { reason }.into()),
+            None => self.consider(desk, &queued.command),
+        };
+        let (planned, mut told) = match considered {
             Ok(planned) => (planned, Ok(())),
             Err(Refused::Command(error)) => (Planned::Answer(Err(error)), Ok(())),
             // It is answered with the others.
             Err(Refused::Log(error)) => (Planned::Appended { first: 0, count: 0 }, Err(error)),
         };
+        if let (Some(origin), Ok(())) = (queued.origin(), &told) {
+            told = self.answer_in_log(desk, &queued.command, origin, &planned);
+        }
         self.slots.push((queued, planned));
         told
+    }
+
+    /// Answers a command that came by the log, in the transaction of what it appends and of how far was read.
+    fn answer_in_log(
+        &mut self,
+        desk: &Desk<'_>,
+        command: &Command,
+        origin: &Origin,
+        planned: &Planned,
+    ) -> Result<(), TransactionError> {
+        let reply = self.reply(command, planned);
+        if let Planned::Answer(Err(error)) = planned {
+            if error.retry_after().is_some() {
+                return Err(TransactionError::NotAppended { reason: error.to_string() });
+            }
+            let place = &origin.place;
+            tracing::warn!(aggregate = desk.domain.name, "the command at {place} is passed over: {error}");
+        }
+        self.begin(desk)?;
+        self.read.insert(origin.partition, origin.offset + 1);
+        if let Some((topic, partition)) = &origin.reply {
+            let time_ms = jiff::Timestamp::now().as_millisecond();
+            let place = Place { topic, source: desk.source, id: &command.id, partition: *partition };
+            record::send_reply(desk.producer, &place, &origin.place, command, &reply, time_ms)?;
+            self.sent.push(Sent::Reply);
+        }
+        Ok(())
+    }
+
+    fn reply(&self, command: &Command, planned: &Planned) -> Reply {
+        let base = |kind| Reply {
+            kind,
+            command: command.name.clone(),
+            key: command.key.clone().unwrap_or_default(),
+            ..Reply::default()
+        };
+        match planned {
+            Planned::As(earlier) => match self.slots.get(*earlier) {
+                Some((_, planned)) => self.reply(command, planned),
+                None => base("lantern.failed"),
+            },
+            Planned::Appended { first, count } => {
+                let events = self.sent.iter().skip(*first).take(*count).filter_map(|sent| match sent {
+                    Sent::Event { event, .. } => {
+                        Some(Named { version: event.version, kind: event.kind.clone() })
+                    }
+                    _ => None,
+                });
+                let events: Vec<Named> = events.collect();
+                Reply { version: events.last().map(|last| last.version), events, ..base("lantern.accepted") }
+            }
+            Planned::Answer(Ok(Answer::Accepted(accepted))) => {
+                let events = accepted.events.iter();
+                let events = events.map(|event| Named { version: event.version, kind: event.kind.clone() });
+                Reply {
+                    version: Some(accepted.version),
+                    events: events.collect(),
+                    ..base("lantern.accepted")
+                }
+            }
+            Planned::Answer(Ok(Answer::Rejected(rejected))) => Reply {
+                version: Some(rejected.version),
+                code: rejected.code.clone(),
+                message: rejected.message.clone(),
+                detail: rejected.detail.clone().map(record::raw),
+                ..base(record::REJECTED)
+            },
+            Planned::Answer(Err(error)) => Reply { message: error.to_string(), ..base("lantern.failed") },
+        }
     }
 
     fn consider(&mut self, desk: &mut Desk<'_>, command: &Command) -> Result<Planned, Refused> {
@@ -233,22 +315,34 @@ impl Round {
         Ok(Planned::Answer(Ok(answer)))
     }
 
-    /// The log's transaction begins with the first record.
+    /// The log's transaction begins with the first record, or the first that was read.
     fn begin(&self, desk: &Desk<'_>) -> Result<(), TransactionError> {
-        if self.sent.is_empty() { desk.producer.begin() } else { Ok(()) }
+        if self.is_begun() { Ok(()) } else { desk.producer.begin() }
+    }
+
+    fn is_begun(&self) -> bool {
+        !self.sent.is_empty() || !self.read.is_empty()
+    }
+
+    /// Appends what was sent, and how far was read with it.
+    fn append_all(&self, desk: &Desk<'_>) -> Result<Vec<i64>, TransactionError> {
+        if !self.is_begun() {
+            return Ok(Vec::new());
+        }
+        let time_max = desk.options.append_max();
+        if let Some(inlet) = desk.inlet.filter(|_| !self.read.is_empty()) {
+            inlet.commit(desk.producer, &self.read, time_max)?;
+        }
+        desk.producer.commit(time_max)
     }
 
     /// Appends, keeps and answers.
     pub fn commit(self, desk: &mut Desk<'_>) -> Result<Tally, Failed> {
-        let offsets = if self.sent.is_empty() {
-            Vec::new()
-        } else {
-            match desk.producer.commit(desk.options.append_max()) {
-                Ok(offsets) => offsets,
-                Err(error) => {
-                    self.fail(&error);
-                    return Err(Failed::Log(error));
-                }
+        let offsets = match self.append_all(desk) {
+            Ok(offsets) => offsets,
+            Err(error) => {
+                self.fail(&error);
+                return Err(Failed::Log(error));
             }
         };
         let Round { slots, mut sent, .. } = self;
@@ -359,6 +453,7 @@ fn keep(desk: &mut Desk<'_>, sent: &[Sent], offsets: &[i64]) -> Result<(), aggre
                 transaction.keep_decision(id, &key.key, &decision)?;
                 (false, *partition)
             }
+            Sent::Reply => continue,
         };
         ends.insert((is_event, partition), at + 1);
     }

@@ -4,11 +4,13 @@ use super::aggregates::Aggregates;
 use super::catch_up::{self, Topics};
 use super::domain::{Domain, Source};
 use super::handler::{Queued, unready};
+use super::inlet::Inlet;
 use super::record;
 use super::round::{Desk, Failed, Round, Tally};
 use super::{Error, Options, State, Status};
 use crate::aggregate_store::{self, Aggregate, Store};
 use crate::log::{self, Client, TransactionError, TransactionalProducer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
+/// How soon a command that comes by the log is noticed.
+const POLLED_WAIT: Duration = Duration::from_millis(2);
 /// How soon the thread notices that it shall stop.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// The first pause after a sick dependency; it doubles.
@@ -89,6 +93,8 @@ pub(super) struct Writer {
     source: String,
     /// How many commands the last round had.
     last_round: u64,
+    /// Commands that came by the log and have not been decided.
+    pending: VecDeque<Queued>,
 }
 
 impl Writer {
@@ -119,6 +125,7 @@ impl Writer {
             decisions_topic,
             source,
             last_round: 0,
+            pending: VecDeque::new(),
         }
     }
 
@@ -131,6 +138,8 @@ impl Writer {
             let rounds = self.status.borrow().rounds;
             let Err(left) = self.session();
             self.aggregates.clear();
+            // They are read again.
+            self.pending.clear();
             match left {
                 Left::Stopped => {
                     self.show(State::Stopped, None);
@@ -220,7 +229,10 @@ impl Writer {
         self.take_over()?;
         let mut store = Store::open(&self.store, &self.domain.name, &self.domain.topic)?;
         self.catch_up(&client, &mut store)?;
-        drop(client);
+        let mut inlet = match self.options.from_topics {
+            true => Some(Inlet::open(client, &self.domain, &self.decisions_topic, partitions)?),
+            false => None,
+        };
         let position = store.position()?;
         let aggregates = store.count()?;
         self.status.send_modify(|status| {
@@ -232,7 +244,7 @@ impl Writer {
             status.error = None;
         });
         loop {
-            self.serve(&mut store, partitions)?;
+            self.serve(&mut store, partitions, inlet.as_mut())?;
         }
     }
 
@@ -311,18 +323,37 @@ impl Writer {
     }
 
     /// Does what is asked next: a round of commands, or something between two of them.
-    fn serve(&mut self, store: &mut Store, partitions: i32) -> Result<(), Left> {
+    fn serve(
+        &mut self,
+        store: &mut Store,
+        partitions: i32,
+        mut inlet: Option<&mut Inlet>,
+    ) -> Result<(), Left> {
         if self.is_stopping() {
             return Err(Left::Stopped);
         }
-        let mut next = match self.inbox.recv_timeout(IDLE_WAIT) {
+        let mut wait = IDLE_WAIT;
+        if let Some(inlet) = &mut inlet {
+            wait = POLLED_WAIT;
+            if self.pending.is_empty() {
+                self.pending = inlet.take(self.options.commands_max)?;
+            }
+            if !self.pending.is_empty() {
+                wait = Duration::ZERO;
+                let pending = std::mem::take(&mut self.pending);
+                if let Some(request) = self.round(store, partitions, Some(inlet), pending)? {
+                    self.refuse(request);
+                }
+            }
+        }
+        let mut next = match self.inbox.recv_timeout(wait) {
             Ok(request) => Some(request),
             Err(mpsc::RecvTimeoutError::Timeout) => return Ok(()),
             Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Left::Stopped),
         };
         while let Some(request) = next.take() {
             match request {
-                Request::Command(queued) => next = self.round(store, partitions, queued)?,
+                Request::Command(queued) => next = self.round(store, partitions, None, [queued].into())?,
                 Request::Swap(source, reply) => self.swap(source, reply),
                 Request::Show(id, reply) => {
                     // Who asked may have gone.
@@ -337,34 +368,47 @@ impl Writer {
         Ok(())
     }
 
-    /// One group commit, beginning with this command. Answers what else was asked meanwhile.
-    fn round(&mut self, store: &mut Store, partitions: i32, first: Queued) -> Result<Option<Request>, Left> {
+    /// One group commit, beginning with these commands, to which others come if nobody else read them. Answers what else
+    /// was asked meanwhile.
+    fn round(
+        &mut self,
+        store: &mut Store,
+        partitions: i32,
+        inlet: Option<&Inlet>,
+        mut first: VecDeque<Queued>,
+    ) -> Result<Option<Request>, Left> {
         if self.aggregates.is_over(&self.options) {
             self.aggregates.clear();
         }
-        let Writer { domain, aggregates, options, inbox, decisions_topic, source, .. } = self;
+        let Writer { domain, aggregates, options, inbox, decisions_topic, source, pending, .. } = self;
         let Some(producer) = &self.producer else {
-            first.answer(Err(Error::CatchingUp { behind: 0 }));
+            first.into_iter().for_each(|queued| queued.answer(Err(Error::CatchingUp { behind: 0 })));
             return Err(Left::Pause("the log has not been taken over".into()));
         };
         let mut desk =
-            Desk { domain, aggregates, store, producer, options, decisions_topic, source, partitions };
+            Desk { domain, aggregates, store, producer, options, decisions_topic, source, partitions, inlet };
         let mut round = Round::after(self.last_round);
-        let mut queued = first;
         let (failed, other) = loop {
-            if let Err(error) = round.decide(&mut desk, queued) {
-                break (Some(error), None);
+            let next = match (first.pop_front(), round.gather_left(desk.options)) {
+                (Some(queued), _) => Some(Request::Command(queued)),
+                // Those who wait have rounds of their own.
+                (None, _) if inlet.is_some() => None,
+                (None, Duration::ZERO) => inbox.try_recv().ok(),
+                (None, left) => inbox.recv_timeout(left).ok(),
+            };
+            match next {
+                Some(Request::Command(queued)) => {
+                    if let Err(error) = round.decide(&mut desk, queued) {
+                        break (Some(error), None);
+                    }
+                }
+                other => break (None, other),
             }
             if round.is_full(&desk) {
                 break (None, None);
             }
-            let left = round.gather_left(desk.options);
-            let next = if left.is_zero() { inbox.try_recv().ok() } else { inbox.recv_timeout(left).ok() };
-            match next {
-                Some(Request::Command(next)) => queued = next,
-                other => break (None, other),
-            }
         };
+        *pending = first;
         let committed = match failed {
             None => round.commit(&mut desk),
             Some(error) => {

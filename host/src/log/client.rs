@@ -197,6 +197,25 @@ impl Client {
         Ok(both.map(|((id, at), (_, end))| (id, if at < 0 { end } else { at })).collect())
     }
 
+    /// The offsets that consumers of this name have committed, where they have.
+    ///
+    /// # Errors
+    /// When no broker answers, or a transaction that would move them is open.
+    pub fn committed(&self, name: &str, topic: &str, partitions: &[i32]) -> Result<Vec<Assignment>, Error> {
+        let what = format!("asking how far topic `{topic}` was read");
+        let client = create(&self.options, &self.options.consumer(Some(name))?)?;
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        partitions.iter().for_each(|partition| drop(list.add_partition(topic, *partition)));
+        let answer = client.committed_offsets(list, METADATA_TIMEOUT);
+        let answer = answer.map_err(|error| client.context().explain_error(&error, &what, Some(topic)))?;
+        let offset = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };
+        let known = answer.elements().into_iter().filter_map(|element| {
+            let next_offset = offset(element.offset())?;
+            Some(Assignment { topic: topic.to_owned(), partition: element.partition(), next_offset })
+        });
+        Ok(known.collect())
+    }
+
     /// The topics and the numbers of their partitions.
     fn metadata(&self, topic: Option<&str>) -> Result<Vec<(String, Vec<i32>)>, Error> {
         let what =

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::{CommitMode, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -224,6 +224,11 @@ impl Consumer {
         if let Err(error) = committed {
             tracing::debug!(consumer = self.name, %error, "advisory offsets were not committed");
         }
+    }
+
+    /// The group in whose name it commits.
+    pub(super) fn group(&self) -> Option<ConsumerGroupMetadata> {
+        self.link.client().group_metadata()
     }
 
     /// Stops fetching, for as long as what reads cannot keep up or must not go on.

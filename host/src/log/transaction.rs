@@ -15,7 +15,8 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::context::{self, Context};
 use super::error::reason;
-use super::{Error, Options};
+use super::link::offsets;
+use super::{Assignment, Consumer, Error, Options};
 
 /// How long librdkafka may take to let go of a record that it has told the fate of, before it is asked less often.
 const LETTING_GO: Duration = Duration::from_millis(1);
@@ -144,6 +145,28 @@ impl TransactionalProducer {
                 Err(TransactionError::NotAppended { reason: what })
             }
         }
+    }
+
+    /// Has the offsets that a consumer goes on from committed with the transaction, if that is.
+    ///
+    /// # Errors
+    /// See [`TransactionError`]; never that it is not known.
+    pub fn send_offsets(
+        &self,
+        consumer: &Consumer,
+        next: &[Assignment],
+        timeout: Duration,
+    ) -> Result<(), TransactionError> {
+        let not_appended = |reason| TransactionError::NotAppended { reason };
+        let group = consumer.group().ok_or_else(|| not_appended("the consumer is of no group".to_owned()))?;
+        let list = offsets(next).map_err(|error| not_appended(reason(&error)))?;
+        self.producer.send_offsets_to_transaction(&list, &group, timeout).map_err(|error| {
+            match self.explain(&error) {
+                // Nothing is committed before the commit.
+                TransactionError::Uncertain { reason } => not_appended(reason),
+                told => told,
+            }
+        })
     }
 
     /// Commits within `timeout`, and answers the offsets of the records in the order in which they were sent. After

@@ -55,7 +55,7 @@ fn conserved(log: &Log<'_>) -> Result<()> {
     accounts.await_live(&mut host)?;
 
     let next = AtomicU32::new(0);
-    let (told, kills) = thread::scope(|scope| {
+    let (told, kills, _host) = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 let (accounts, site, next) = (&accounts, &site, &next);
@@ -83,7 +83,7 @@ fn conserved(log: &Log<'_>) -> Result<()> {
             .into_iter()
             .map(|client| client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect();
-        anyhow::Ok((told?.concat(), kills))
+        anyhow::Ok((told?.concat(), kills, host))
     })?;
     check(&accounts, &site, &told)?;
     let name = log.name();

@@ -2,11 +2,12 @@
 
 mod appending;
 mod failing;
+mod inlet;
 mod keys;
 mod swapping;
 
 use super::domain::{Domain, Logic, Source};
-use super::handler::Place;
+use super::handler::Parts;
 use super::{Accepted, Answer, Command, Error, Handler, Options, Rejected, State};
 use crate::log;
 use crate::wasm::{CallError, Decision, Failure, Fault, Rejection, Trap};
@@ -150,8 +151,8 @@ impl Site {
         let domain = Domain::new("account".into(), "accounts".into(), Box::new(source));
         let mut log = log::Options::new(&self.servers);
         log.set("topic.metadata.propagation.max.ms", "200");
-        let place = Place { store: self.store(host), log, options, stack_bytes: 1 << 20 };
-        Handler::start_with(place, domain, Box::new(|_| unreachable!("only Rust is run here"))).unwrap()
+        let parts = Parts { store: self.store(host), log, options, stack_bytes: 1 << 20 };
+        Handler::start_with(parts, domain, Box::new(|_| unreachable!("only Rust is run here"))).unwrap()
     }
 
     fn start(&self, host: &str) -> Account<'_> {
