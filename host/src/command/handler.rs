@@ -81,7 +81,7 @@ enum Asker {
     /// Somebody who waits.
     Client { reply: oneshot::Sender<Result<Answer, Error>>, _place: Place },
     /// A record of the commands' topic.
-    Record(Origin),
+    Record(Box<Origin>),
 }
 
 /// A place among the commands that wait, until it is dropped.
@@ -100,7 +100,7 @@ impl Drop for Place {
 impl Queued {
     /// A command that was read from the log.
     pub fn read(command: Command, origin: Origin) -> Self {
-        Queued { command, asker: Asker::Record(origin) }
+        Queued { command, asker: Asker::Record(Box::new(origin)) }
     }
 
     /// Where it was read, if it was.

@@ -205,7 +205,9 @@ impl Client {
         let what = format!("asking how far topic `{topic}` was read");
         let client = create(&self.options, &self.options.consumer(Some(name))?)?;
         let mut list = TopicPartitionList::with_capacity(partitions.len());
-        partitions.iter().for_each(|partition| drop(list.add_partition(topic, *partition)));
+        for partition in partitions {
+            list.add_partition(topic, *partition);
+        }
         let answer = client.committed_offsets(list, METADATA_TIMEOUT);
         let answer = answer.map_err(|error| client.context().explain_error(&error, &what, Some(topic)))?;
         let offset = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };

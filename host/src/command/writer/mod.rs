@@ -1,7 +1,9 @@
 //! The thread that writes the aggregates of a type: takes the log over, catches up, serves.
 
+mod log_side;
+mod states;
+
 use super::aggregates::Aggregates;
-use super::catch_up::{self, Topics};
 use super::domain::{Domain, Source};
 use super::handler::{Queued, unready};
 use super::inlet::Inlet;
@@ -9,10 +11,10 @@ use super::record;
 use super::round::{Desk, Failed, Round, Tally};
 use super::{Error, Options, State, Status};
 use crate::aggregate_store::{self, Aggregate, Store};
-use crate::log::{self, Client, TransactionError, TransactionalProducer};
+use crate::log::{self, Client, TransactionalProducer};
+use log_side::Open;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -27,10 +29,6 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// The longest pause.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// How long the log may take to hand a name over, or to take a transaction back, before it is asked again.
-const TAKING_OVER_MAX: Duration = Duration::from_secs(5);
-/// Aggregates that are folded between two looks at the commands.
-const FOLDED_AT_ONCE: usize = 100;
 
 /// What the writer is asked.
 pub(super) enum Request {
@@ -66,13 +64,6 @@ impl From<aggregate_store::Error> for Left {
     fn from(error: aggregate_store::Error) -> Self {
         if error.is_transient() { Left::Pause(error.to_string()) } else { Left::Halt(error.to_string()) }
     }
-}
-
-/// A transaction that the log has not answered about.
-#[derive(Clone, Copy)]
-enum Open {
-    Commit,
-    Abort,
 }
 
 /// The writer of one aggregate type.
@@ -248,80 +239,6 @@ impl Writer {
         }
     }
 
-    /// Sees to the topics; answers how many partitions they have.
-    fn topics(&self, client: &Client) -> Result<i32, Left> {
-        let events = &self.domain.topic;
-        let known = client.partitions(events);
-        let partitions = match known {
-            Ok(partitions) => i32::try_from(partitions.len()).unwrap_or(i32::MAX),
-            Err(log::Error::TopicMissing { .. }) => {
-                let partitions = record::partitions(&self.options);
-                client.create_topic_with(events, partitions, &record::SETTINGS)?;
-                partitions
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if let Err(log::Error::TopicMissing { .. }) = client.partitions(&self.decisions_topic) {
-            client.create_topic_with(&self.decisions_topic, partitions, &record::SETTINGS)?;
-        }
-        // A topic that was just made is not known everywhere at once.
-        let deadline = Instant::now() + TAKING_OVER_MAX;
-        for topic in [events, &self.decisions_topic] {
-            while let Err(error) = client.partitions(topic) {
-                let is_missing = matches!(error, log::Error::TopicMissing { .. });
-                if !is_missing || self.is_stopping() || Instant::now() >= deadline {
-                    return Err(error.into());
-                }
-                std::thread::sleep(IDLE_WAIT / 5);
-            }
-        }
-        Ok(partitions)
-    }
-
-    /// Makes sure that nobody else appends, and that the log has decided about everything that was.
-    fn take_over(&mut self) -> Result<(), Left> {
-        if let Some(producer) = &self.producer {
-            let abort = || producer.abort(TAKING_OVER_MAX).map_err(|error| (error, Open::Abort));
-            let resolved = match self.open {
-                None => return Ok(()),
-                Some(Open::Abort) => abort(),
-                Some(Open::Commit) => match producer.commit(self.options.append_max()) {
-                    Ok(_) => Ok(()),
-                    Err(TransactionError::NotAppended { .. }) => abort(),
-                    Err(error) => Err((error, Open::Commit)),
-                },
-            };
-            self.open = None;
-            match resolved {
-                Ok(()) => return Ok(()),
-                Err((error @ TransactionError::Fenced { .. }, _)) => {
-                    return Err(Left::Fenced(error.to_string()));
-                }
-                Err((error @ TransactionError::Uncertain { .. }, open)) => {
-                    self.open = Some(open);
-                    return Err(Left::Pause(error.to_string()));
-                }
-                Err(_) => self.producer = None,
-            }
-        }
-        let producer = TransactionalProducer::new(&self.log, &format!("lantern-{}", self.domain.name))?;
-        producer.init(TAKING_OVER_MAX)?;
-        self.producer = Some(producer);
-        Ok(())
-    }
-
-    fn catch_up(&mut self, client: &Client, store: &mut Store) -> Result<(), Left> {
-        let decisions = self.decisions_topic.clone();
-        let (name, events) = (self.domain.name.clone(), self.domain.topic.clone());
-        let topics = Topics { name: &name, events: &events, decisions: &decisions };
-        self.show(State::CatchingUp, None);
-        catch_up::run(client, store, &topics, |behind| {
-            self.status.send_modify(|status| status.lag = behind);
-            self.refuse_waiting();
-            if self.is_stopping() { ControlFlow::Break(Left::Stopped) } else { ControlFlow::Continue(()) }
-        })
-    }
-
     /// Does what is asked next: a round of commands, or something between two of them.
     fn serve(
         &mut self,
@@ -441,84 +358,5 @@ impl Writer {
             status.aggregates += tally.new_aggregates;
             status.rounds += 1;
         });
-    }
-
-    /// What the end of a round means for the writer. Whoever asked has been answered.
-    fn failed(&mut self, failed: Failed) -> Left {
-        let error = match failed {
-            Failed::Store(error) => return error.into(),
-            Failed::Log(error) => error,
-        };
-        let reason = error.to_string();
-        match error {
-            TransactionError::Fenced { .. } => return Left::Fenced(reason),
-            TransactionError::Uncertain { .. } => self.open = Some(Open::Commit),
-            TransactionError::Spent { .. } => self.producer = None,
-            TransactionError::NotAppended { .. } => {
-                let aborted = self.producer.as_ref().map(|producer| producer.abort(TAKING_OVER_MAX));
-                match aborted {
-                    None | Some(Ok(())) => {}
-                    Some(Err(error @ TransactionError::Fenced { .. })) => {
-                        return Left::Fenced(error.to_string());
-                    }
-                    Some(Err(TransactionError::Uncertain { .. })) => self.open = Some(Open::Abort),
-                    Some(Err(_)) => self.producer = None,
-                }
-            }
-        }
-        Left::Pause(reason)
-    }
-
-    fn swap(&mut self, source: Box<dyn Source>, reply: oneshot::Sender<Result<Duration, Error>>) {
-        let since = Instant::now();
-        let before = self.domain.state_version();
-        let swapped = self.domain.swap(source).map_err(Error::plugin);
-        if swapped.is_ok() {
-            if self.domain.state_version() != before {
-                self.aggregates.clear();
-            }
-            self.status.send_modify(|status| {
-                status.digest = self.domain.digest();
-                status.state_version = self.domain.state_version();
-            });
-        }
-        // Who asked may have gone.
-        let _ = reply.send(swapped.map(|()| since.elapsed()));
-    }
-
-    fn current(&mut self, store: &Store, partitions: i32, id: &str) -> Result<Option<Aggregate>, Error> {
-        let Writer { domain, aggregates, options, .. } = self;
-        let current = aggregates.get(id, store, domain, partitions, options)?;
-        Ok(current.state.map(|state| Aggregate {
-            id: id.to_owned(),
-            partition: current.partition,
-            version: current.version,
-            state: Some(state.to_vec()),
-            state_at: current.version,
-            state_version: domain.state_version(),
-        }))
-    }
-
-    fn refold(
-        &mut self,
-        store: &mut Store,
-        partitions: i32,
-        after: &str,
-    ) -> Result<(u64, Option<String>), Error> {
-        let state_version = self.domain.state_version();
-        let stale = store.stale(state_version, after, FOLDED_AT_ONCE)?;
-        let mut failed = Ok(());
-        for id in &stale {
-            if let Err(error) = self.current(store, partitions, id) {
-                failed = Err(Error::plugin(format!("aggregate `{id}`: {error}")));
-                break;
-            }
-        }
-        let transaction = store.begin()?;
-        self.aggregates.save(&transaction, state_version)?;
-        transaction.commit()?;
-        failed?;
-        let is_last = stale.len() < FOLDED_AT_ONCE;
-        Ok((stale.len() as u64, stale.into_iter().last().filter(|_| !is_last)))
     }
 }

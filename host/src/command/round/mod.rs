@@ -1,13 +1,19 @@
 //! One group commit: commands decided one after the other, appended together, kept together, answered.
 
+mod answers;
+mod in_log;
+mod kept;
+
 use super::aggregates::{Aggregates, Current, bounded};
 use super::domain::{Domain, Verdict};
 use super::handler::Queued;
-use super::inlet::{Inlet, Origin};
-use super::record::{self, Key, Named, Place, Reply};
-use super::{Accepted, Answer, Appended, Command, Error, Options, Rejected};
-use crate::aggregate_store::{self, Decision, Event, Outcome, Position, Store};
+use super::inlet::Inlet;
+use super::record::{self, Key, Place};
+use super::{Answer, Command, Error, Options};
+use crate::aggregate_store::{self, Event, Outcome, Store};
 use crate::log::{TransactionError, TransactionalProducer};
+use answers::{answer, repeated, reply};
+use kept::keep;
 use lantern_contract::frame::commands::Request;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -125,75 +131,6 @@ impl Round {
         }
         self.slots.push((queued, planned));
         told
-    }
-
-    /// Answers a command that came by the log, in the transaction of what it appends and of how far was read.
-    fn answer_in_log(
-        &mut self,
-        desk: &Desk<'_>,
-        command: &Command,
-        origin: &Origin,
-        planned: &Planned,
-    ) -> Result<(), TransactionError> {
-        let reply = self.reply(command, planned);
-        if let Planned::Answer(Err(error)) = planned {
-            if error.retry_after().is_some() {
-                return Err(TransactionError::NotAppended { reason: error.to_string() });
-            }
-            let place = &origin.place;
-            tracing::warn!(aggregate = desk.domain.name, "the command at {place} is passed over: {error}");
-        }
-        self.begin(desk)?;
-        self.read.insert(origin.partition, origin.offset + 1);
-        if let Some((topic, partition)) = &origin.reply {
-            let time_ms = jiff::Timestamp::now().as_millisecond();
-            let place = Place { topic, source: desk.source, id: &command.id, partition: *partition };
-            record::send_reply(desk.producer, &place, &origin.place, command, &reply, time_ms)?;
-            self.sent.push(Sent::Reply);
-        }
-        Ok(())
-    }
-
-    fn reply(&self, command: &Command, planned: &Planned) -> Reply {
-        let base = |kind| Reply {
-            kind,
-            command: command.name.clone(),
-            key: command.key.clone().unwrap_or_default(),
-            ..Reply::default()
-        };
-        match planned {
-            Planned::As(earlier) => match self.slots.get(*earlier) {
-                Some((_, planned)) => self.reply(command, planned),
-                None => base("lantern.failed"),
-            },
-            Planned::Appended { first, count } => {
-                let events = self.sent.iter().skip(*first).take(*count).filter_map(|sent| match sent {
-                    Sent::Event { event, .. } => {
-                        Some(Named { version: event.version, kind: event.kind.clone() })
-                    }
-                    _ => None,
-                });
-                let events: Vec<Named> = events.collect();
-                Reply { version: events.last().map(|last| last.version), events, ..base("lantern.accepted") }
-            }
-            Planned::Answer(Ok(Answer::Accepted(accepted))) => {
-                let events = accepted.events.iter();
-                let events = events.map(|event| Named { version: event.version, kind: event.kind.clone() });
-                Reply {
-                    version: Some(accepted.version),
-                    events: events.collect(),
-                    ..base("lantern.accepted")
-                }
-            }
-            Planned::Answer(Ok(Answer::Rejected(rejected))) => Reply {
-                version: Some(rejected.version),
-                code: rejected.code.clone(),
-                message: rejected.message.clone(),
-                detail: rejected.detail.clone().map(record::raw),
-                ..base(record::REJECTED)
-            },
-            Planned::Answer(Err(error)) => Reply { message: error.to_string(), ..base("lantern.failed") },
-        }
     }
 
     fn consider(&mut self, desk: &mut Desk<'_>, command: &Command) -> Result<Planned, Refused> {
@@ -430,113 +367,4 @@ fn name_events(
         causation: causation.clone(),
     });
     named.collect()
-}
-
-/// Keeps what the log has: events, decisions, states, and how far it is.
-fn keep(desk: &mut Desk<'_>, sent: &[Sent], offsets: &[i64]) -> Result<(), aggregate_store::Error> {
-    let state_version = desk.domain.state_version();
-    let transaction = desk.store.begin()?;
-    let mut ends: HashMap<(bool, i32), i64> = HashMap::new();
-    for (sent, at) in sent.iter().zip(offsets) {
-        let (is_event, partition) = match sent {
-            Sent::Event { id, event, key } => {
-                transaction.append(id, event)?;
-                if let Some(key) = key {
-                    let outcome = Outcome::Appended { first: event.version, last: event.version };
-                    let decision = Decision { digest: key.digest.clone(), outcome };
-                    transaction.keep_decision(id, &key.key, &decision)?;
-                }
-                (true, event.partition)
-            }
-            Sent::Decision { id, partition, key, outcome } => {
-                let decision = Decision { digest: key.digest.clone(), outcome: outcome.clone() };
-                transaction.keep_decision(id, &key.key, &decision)?;
-                (false, *partition)
-            }
-            Sent::Reply => continue,
-        };
-        ends.insert((is_event, partition), at + 1);
-    }
-    for ((is_event, partition), end) in ends {
-        let topic = if is_event { &desk.domain.topic } else { desk.decisions_topic };
-        transaction.keep_position(topic, partition, end)?;
-    }
-    desk.aggregates.save(&transaction, state_version)?;
-    transaction.commit()
-}
-
-/// Answers every command.
-fn reply(slots: Vec<(Queued, Planned)>, sent: Vec<Sent>, topic: &str) -> Tally {
-    let mut tally = Tally { commands: slots.len() as u64, ..Tally::default() };
-    let mut sent: Vec<Option<Sent>> = sent.into_iter().map(Some).collect();
-    let mut answers: Vec<Result<Answer, Error>> = Vec::with_capacity(slots.len());
-    for (_, planned) in &slots {
-        let answer = match planned {
-            Planned::Answer(answer) => answer.clone(),
-            Planned::As(earlier) => match answers.get(*earlier) {
-                Some(Ok(answer)) => Ok(again(answer.clone())),
-                Some(Err(error)) => Err(error.clone()),
-                None => Err(Error::Stopping),
-            },
-            Planned::Appended { first, count } => {
-                let events = sent.iter_mut().skip(*first).take(*count).filter_map(|sent| match sent.take() {
-                    Some(Sent::Event { event, .. }) => Some(event),
-                    _ => None,
-                });
-                let accepted = accepted(events.collect(), topic, false);
-                tally.events += accepted.events.len() as u64;
-                tally.new_aggregates +=
-                    u64::from(accepted.events.first().is_some_and(|event| event.version == 1));
-                Ok(Answer::Accepted(accepted))
-            }
-        };
-        tally.rejected += u64::from(matches!(answer, Ok(Answer::Rejected(_))));
-        answers.push(answer);
-    }
-    for ((queued, _), answer) in slots.into_iter().zip(answers) {
-        queued.answer(answer);
-    }
-    tally
-}
-
-fn accepted(events: Vec<Event>, topic: &str, is_repeated: bool) -> Accepted {
-    let mut position = Position::new();
-    let mut version = 0;
-    let mut appended = Vec::with_capacity(events.len());
-    for Event { version: at, kind, payload, partition, offset, .. } in events {
-        version = at;
-        // All are in one partition, in order.
-        position.insert((topic.to_owned(), partition), offset + 1);
-        appended.push(Appended { version: at, kind, payload, partition, offset });
-    }
-    Accepted { version, events: appended, position, is_repeated }
-}
-
-/// The answer to a command that appended nothing.
-fn answer(outcome: &Outcome, is_repeated: bool) -> Answer {
-    match outcome.clone() {
-        Outcome::Rejected { version, code, message, detail } => {
-            Answer::Rejected(Rejected { code, message, detail, version, is_repeated })
-        }
-        Outcome::Unchanged { version } | Outcome::Appended { last: version, .. } => {
-            let (events, position) = (Vec::new(), Position::new());
-            Answer::Accepted(Accepted { version, events, position, is_repeated })
-        }
-    }
-}
-
-/// The answer that a command with this key had.
-fn repeated(desk: &Desk<'_>, id: &str, outcome: Outcome) -> Result<Answer, Error> {
-    let Outcome::Appended { first, last } = outcome else { return Ok(answer(&outcome, true)) };
-    let count = usize::try_from(last + 1 - first.min(last)).unwrap_or(usize::MAX);
-    let events = desk.store.events_after(id, first.saturating_sub(1), count)?;
-    Ok(Answer::Accepted(accepted(events, &desk.domain.topic, true)))
-}
-
-fn again(mut answer: Answer) -> Answer {
-    match &mut answer {
-        Answer::Accepted(accepted) => accepted.is_repeated = true,
-        Answer::Rejected(rejected) => rejected.is_repeated = true,
-    }
-    answer
 }
