@@ -1,5 +1,12 @@
 //! What crosses between the host and an aggregate, natively.
 
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests: a helper that fails fails the test"
+)]
+
 use lantern_contract::frame::commands::{Decided, NewEvent, Request};
 use lantern_contract::frame::events;
 use lantern_sdk::guest::{self, Decision, Failure};

@@ -237,6 +237,11 @@ impl Round {
         consumer.positions().iter().filter_map(|position| consumer.lag(position)).sum()
     }
 
+    /// Whether it is known of every partition how far it reaches: before the first fetch nobody can say what is left.
+    fn is_lag_known(consumer: &Consumer) -> bool {
+        consumer.positions().iter().all(|position| consumer.lag(position).is_some())
+    }
+
     fn is_at_target(&self, run: &Run) -> bool {
         run.target.as_ref().is_some_and(|target| {
             target.iter().all(|((topic, partition), end)| {
@@ -247,6 +252,7 @@ impl Round {
 
     fn report(&self, run: &Run, consumer: &Consumer) {
         let lag = Self::lag(consumer);
+        let is_live = lag == 0 && Self::is_lag_known(consumer);
         let positions = self.positions();
         let committed = self.applier.committed();
         let idle = self.applier.is_idle();
@@ -256,7 +262,7 @@ impl Round {
             status.batches = self.earlier.1 + committed.batches;
             if !self.is_away {
                 status.error = None;
-                status.state = if lag == 0 && idle { State::Live } else { State::CatchingUp };
+                status.state = if is_live && idle { State::Live } else { State::CatchingUp };
             }
             if idle {
                 for Assignment { topic, partition, next_offset } in &positions {
