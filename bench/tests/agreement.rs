@@ -27,3 +27,17 @@ fn all_contenders_end_with_the_same_tables() {
         assert!(p50.is_some_and(f64::is_finite), "{contender}: {told:#}");
     }
 }
+
+// What a command costs means something only beside an append of the same bytes, so both must have been measured.
+#[test]
+fn commands_are_measured_beside_raw_appends() {
+    let part = ["--commands", "--runs", "1", "--commands-alone", "50", "--command-seconds", "1"];
+    let told = bench(&[&part[..], &["--command-clients", "4", "--catch-up-events", "2000"]].concat());
+    let run = &told["runs"][0];
+    for measured in ["commands_per_s", "over_http_per_s", "raw_per_s", "catch_up_per_s"] {
+        assert!(run[measured].as_f64().is_some_and(|rate| rate > 0.0), "{measured}: {told:#}");
+    }
+    for ratio in ["command/raw p50", "commands/raw per s"] {
+        assert!(told["ratios"][ratio].as_f64().is_some_and(f64::is_finite), "{ratio}: {told:#}");
+    }
+}

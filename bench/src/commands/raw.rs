@@ -1,15 +1,16 @@
 //! What commands are measured against: appends in transactions, of records with the same bytes.
 
-use anyhow::{Context as _, Result};
+use crate::log::PARTITIONS;
+use anyhow::{Result, bail};
 use lantern::log::{Options, TransactionRecord, TransactionalProducer};
-use rdkafka::ClientConfig;
-use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Headers as _;
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
 /// How long a broker may take for anything.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(100);
 
 /// A record as a command has appended it.
 pub struct Sample {
@@ -27,11 +28,22 @@ impl Sample {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", servers)
             .set("group.id", "lantern-bench")
-            .set("auto.offset.reset", "earliest")
             .set("enable.auto.commit", "false")
             .create()?;
-        consumer.subscribe(&[topic])?;
-        let record = consumer.poll(WAIT_MAX).context("the command has appended nothing")??;
+        let mut all = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            all.add_partition_offset(topic, partition, Offset::Beginning)?;
+        }
+        consumer.assign(&all)?;
+        let deadline = Instant::now() + WAIT_MAX;
+        let record = loop {
+            // It answers nothing also where it had something else to do.
+            match consumer.poll(POLL) {
+                Some(record) => break record?,
+                None if Instant::now() > deadline => bail!("the command has appended nothing to {topic}"),
+                None => {}
+            }
+        };
         let headers = record.headers().into_iter().flat_map(|headers| headers.iter());
         Ok(Sample {
             key: record.key().unwrap_or_default().to_vec(),

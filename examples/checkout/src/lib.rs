@@ -189,7 +189,7 @@ fn too_late(command: &Command, status: Status) -> Rejection {
         (_, Status::Shipped) => ("shipped", "it is on its way already"),
         _ => ("already-paid", "it was paid before"),
     };
-    Rejection::new(code, format!("the order cannot do that: {what}"))
+    Rejection::new(code, format!("the order takes no such command: {what}"))
 }
 
 lantern_sdk::aggregate!(Order);

@@ -1,7 +1,7 @@
 //! Commands: what is asked of an aggregate, and what became of it.
 
 use super::aggregates::{data, etag};
-use super::{App, Problem};
+use super::{App, POSITION, Problem};
 use crate::command::{Accepted, Answer, Command, Error, Rejected};
 use crate::projection::position;
 use axum::Json;
@@ -23,8 +23,6 @@ const TEXT_BYTES_MAX: usize = 255;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// What the command belongs to; written into its events.
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
-/// Where the events are in the log, for queries that wait for them.
-const POSITION: HeaderName = HeaderName::from_static("lantern-position");
 
 /// What is asked.
 #[derive(Debug, Deserialize)]

@@ -122,7 +122,13 @@ fn every_wrong_command_is_a_problem_and_changes_nothing() -> Result<()> {
         )?;
         check(&commands, &[], br#"{"data":{}}"#, "400 bad-request", &["`type`"])?;
         check(&commands, &[], br#"{"type":"Nothing"}"#, "400 bad-command", &["Nothing"])?;
-        check(&commands, &[], br#"{"type":"Deposit","data":{"cents":"5"}}"#, "400 bad-command", &["cents"])?;
+        check(
+            &commands,
+            &[],
+            br#"{"type":"Deposit","data":{"cents":"5"}}"#,
+            "400 bad-command",
+            &["expected i64"],
+        )?;
         check(&commands, &[], br#"{"type":"Deposit"}"#, "400 bad-command", &[])?;
         check(&commands, &[("Content-Type", "text/plain")], good, "415 unsupported-media-type", &["JSON"])?;
         check(&commands, &[("If-Match", "*")], good, "400 bad-request", &["If-Match"])?;

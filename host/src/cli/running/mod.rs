@@ -80,7 +80,7 @@ pub enum Error {
         reason: String,
     },
     /// It refuses, and says why.
-    #[error("{0}")]
+    #[error(transparent)]
     Refused(#[from] Problem),
 }
 

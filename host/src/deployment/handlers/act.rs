@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// How long a handler may read the log before all aggregates are folded anew.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
 impl Deployments {
     /// Does something with a command handler.
     pub(in crate::deployment) async fn act_on_handler(
@@ -62,6 +65,8 @@ impl Deployments {
 
     async fn refold(&self, slot: &Slot) -> Result<Done, Error> {
         let handler = self.handler(&slot.name)?;
+        // One that has just started folds nothing before it has read the log. What goes on after that says why not.
+        let _ = tokio::time::timeout(SETTLE_MAX, slot.settled()).await;
         handler.refold().await.map_err(|source| Error::Refold { name: slot.name.clone(), source })?;
         Ok(Done::Refolded)
     }
