@@ -32,6 +32,7 @@ const FILL_MAX: Duration = Duration::from_secs(300);
 
 /// What is measured, and how often.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Parameters {
     /// Events that the read model is of.
     #[arg(long, default_value_t = 100_000)]

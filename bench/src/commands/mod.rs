@@ -38,6 +38,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(120);
 
 /// How much is measured.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Parameters {
     /// Commands that are sent one after the other.
     #[arg(long, default_value_t = 2_000)]
