@@ -35,6 +35,8 @@ const PART_MAX: Duration = Duration::from_secs(600);
 
 /// What is measured, and how often.
 #[derive(Debug, clap::Args)]
+// Another part's flags have a group of the struct's name.
+#[group(skip)]
 pub struct Parameters {
     /// How often the plugin is swapped.
     #[arg(long, default_value_t = 200)]

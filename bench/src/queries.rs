@@ -33,7 +33,7 @@ const FILL_MAX: Duration = Duration::from_secs(300);
 /// What is measured, and how often.
 #[derive(Debug, clap::Args)]
 // Another part's flags have a group of the struct's name.
-#[group(id = "of-queries")]
+#[group(skip)]
 pub struct Parameters {
     /// Events that the read model is of.
     #[arg(long, default_value_t = 100_000)]

@@ -39,7 +39,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(120);
 /// How much is measured.
 #[derive(Debug, clap::Args)]
 // Another part's flags have a group of the struct's name.
-#[group(id = "of-commands")]
+#[group(skip)]
 pub struct Parameters {
     /// Commands that are sent one after the other.
     #[arg(long, default_value_t = 2_000)]

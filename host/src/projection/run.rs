@@ -104,7 +104,7 @@ impl Run {
         stop: Arc<AtomicBool>,
         inbox: mpsc::Receiver<Request>,
     ) -> Self {
-        show_topics(&projection);
+        projection.show_topics();
         Run {
             projection,
             status,
@@ -185,7 +185,7 @@ impl Run {
                 Some(Request::Switch(Switch { plugin, read_model, on_trial, reply })) => {
                     let before = std::mem::replace(&mut self.projection.plugin, plugin);
                     self.projection.read_model = read_model;
-                    show_topics(&self.projection);
+                    self.projection.show_topics();
                     self.projection.fallback = on_trial.then_some(before);
                     self.trial_end = self.status.borrow().events + TRIAL_EVENTS;
                     self.switching = Some(Switching { reply, since });
@@ -212,7 +212,7 @@ impl Run {
     fn put_back(&mut self, error: String) {
         let Some(before) = self.projection.fallback.take() else { return };
         let failed = std::mem::replace(&mut self.projection.plugin, before);
-        show_topics(&self.projection);
+        self.projection.show_topics();
         tracing::error!(
             projection = self.name(),
             "the plugin {} is put back, {} runs again: {error}",
@@ -314,8 +314,4 @@ impl Run {
                 .collect();
         });
     }
-}
-
-fn show_topics(projection: &Projection) {
-    projection.progress.reads(projection.options.topics(&projection.plugin.manifest));
 }

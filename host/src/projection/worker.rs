@@ -39,6 +39,13 @@ pub struct Projection {
     pub progress: Progress,
 }
 
+impl Projection {
+    /// Tells who waits for a position which topics it reads.
+    pub(super) fn show_topics(&self) {
+        self.progress.reads(self.options.topics(&self.plugin.manifest));
+    }
+}
+
 /// What a running projection is asked between two batches.
 pub(super) enum Request {
     /// Come to rest: nothing is written until the next request.

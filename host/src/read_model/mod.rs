@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! * [`Writer`]: the one connection that writes, and its transactions.
-//! * [`Reader`]: connections that read, for people and programs.
+//! * [`Reader`]: connections that read, for people and programs; [`Question`]: what they are asked.
 //! * [`Cell`]: values of a result, and their JSON.
 //! * `text`, `functions`, `meter`: what keeps a stranger's query within its bounds.
 //! * `blueprint`: what a database is made for, and whether an existing one fits.
@@ -29,6 +29,7 @@ mod hash;
 mod journal;
 mod meter;
 pub mod outbox;
+mod question;
 mod reader;
 mod snapshot;
 mod statements;
@@ -45,7 +46,8 @@ pub use durability::Durability;
 pub use hash::Fingerprint;
 pub use journal::{Cursor, Page, Run};
 pub use outbox::Outbox;
-pub use reader::{Answer, Params, Question, Reader, ReaderLimits};
+pub use question::{Answer, Params, Question, ReaderLimits};
+pub use reader::Reader;
 pub use snapshot::Snapshot;
 pub use statements::{Fault, Refusal};
 pub use writer::Writer;

@@ -3,11 +3,11 @@
 use super::authorizer::{Actor, Authorizer};
 use super::checkpoint::{self, Checkpoints};
 use super::meter::{Meter, Stopped};
+use super::question::{Answer, Params, Question, ReaderLimits};
 use super::{Cell, Cursor, Error, Page, blueprint, cell, functions, journal, text};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Row};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,74 +26,6 @@ const BOUNDS: [(Limit, i32); 5] = [
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
-
-/// What one query may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct ReaderLimits {
-    /// How long it may run.
-    pub time_max: Duration,
-    /// The most steps of SQLite; beyond them is [`Error::Unfinished`].
-    pub steps_max: u64,
-    /// The most bytes of one value, also of those that the query only computes with.
-    pub value_bytes_max: usize,
-    /// By how many bytes SQLite's memory may grow meanwhile, with that of other queries.
-    pub memory_bytes_max: u64,
-    /// The most rows of [`Reader::answer`].
-    pub rows_max: usize,
-    /// The most bytes of [`Reader::answer`].
-    pub bytes_max: usize,
-}
-
-impl ReaderLimits {
-    /// For somebody whose own machine it is.
-    pub fn time(time_max: Duration) -> Self {
-        ReaderLimits {
-            time_max,
-            steps_max: u64::MAX,
-            value_bytes_max: 1_000_000_000,
-            memory_bytes_max: u64::MAX,
-            rows_max: usize::MAX,
-            bytes_max: usize::MAX,
-        }
-    }
-}
-
-/// A query's parameters.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Params {
-    /// None.
-    #[default]
-    None,
-    /// By their order: the first is `?1`.
-    List(Vec<Cell>),
-    /// By their names, with or without the sign before it: `:id`, `@id`, `$id`.
-    Named(BTreeMap<String, Cell>),
-}
-
-/// What is asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// One statement that reads.
-    pub sql: &'a str,
-    /// What is put into it.
-    pub params: &'a Params,
-}
-
-impl<'a> Question<'a> {
-    /// A statement without parameters.
-    pub fn new(sql: &'a str) -> Self {
-        Question { sql, params: &Params::None }
-    }
-}
-
-/// A whole answer, as JSON.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// The columns' names, an array.
-    pub columns: String,
-    /// The rows, each an array, with commas between them.
-    pub rows: Vec<u8>,
-}
 
 /// A read-only connection.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use super::authorizer::Authorizer;
 use super::blueprint::beginning;
+use super::text;
 use lantern_contract::frame::value::Value;
 use lantern_contract::frame::{self, ops, rows};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -127,6 +128,9 @@ impl Statements {
             return refuse(format!(
                 "more than {STATEMENTS_MAX} different statements: bind values as parameters instead of writing them into the SQL"
             ));
+        }
+        if let Err(error) = text::single(sql) {
+            return refuse(error.to_string());
         }
         // Not from the connection's cache: there the host's own statements are, which nobody judged.
         let statement = session.connection.prepare(sql).map_err(|error| session.refuse(&error, sql, None))?;

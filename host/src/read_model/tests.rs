@@ -97,6 +97,7 @@ fn sql_that_a_plugin_may_not_use_is_refused_with_the_reason() {
     check("", "empty statement");
     check("-- nothing", "empty statement");
     check("INSERT INTO t VALUES (1, 1); DELETE FROM t", "Multiple statements");
+    check(&"SELECT 1;".repeat(7_000), "Multiple statements");
     check("SELEC 1", "syntax error");
     check("INSERT INTO u VALUES (1)", "no such table");
     check("INSERT INTO t VALUES (?1, ?2)", "2 parameters, 0 values");

@@ -28,7 +28,7 @@ pub fn single(sql: &str) -> Result<&str, Error> {
         }
     }
     if is_empty {
-        return refused("there is no statement");
+        return refused("an empty statement");
     }
     Ok(&sql[..end])
 }
@@ -94,7 +94,7 @@ mod tests {
         check(&"SELECT 1;".repeat(30_000), Err("Multiple statements"));
         check("SELECT 1\0; DELETE FROM t", Err("NUL"));
         check("; SELECT 1", Err("semicolon"));
-        check(" -- nothing", Err("no statement"));
-        check("", Err("no statement"));
+        check(" -- nothing", Err("empty statement"));
+        check("", Err("empty statement"));
     }
 }
