@@ -120,7 +120,7 @@ fn transfer(
             return Ok(told);
         }
         let (from, to) = (random.random_range(0..ACCOUNTS), random.random_range(0..ACCOUNTS));
-        let cents = random.random_range(1..CENTS);
+        let cents = random.random_range(1..CENTS / 4);
         // What is refused for want of money is over.
         if settle(from, "Withdraw", cents, format!("{number}-from"))? {
             ensure!(settle(to, "Deposit", cents, format!("{number}-to"))?, "a deposit was refused");
