@@ -231,7 +231,11 @@ async fn a_query_is_bounded_in_rows_bytes_and_time_and_only_reads() {
     let answer = server.query("orders", "SELECT printf('%2000s', 'x')").await;
     answer.assert_problem(422, "too-much", &["1000 bytes", "query_bytes_max"]);
     let endless = format!("SELECT max(i) FROM ({})", numbers("1e18"));
-    server.query("orders", &endless).await.assert_problem(400, "query-refused", &["300 ms"]);
+    server.query("orders", &endless).await.assert_problem(
+        400,
+        "query-refused",
+        &["ran longer than", "narrow it"],
+    );
     for sql in ["DELETE FROM generation_1", "SELECT nothing", "ATTACH 'x' AS y", "PRAGMA user_version", ""] {
         server.query("orders", sql).await.assert_problem(400, "query-refused", &[]);
     }

@@ -23,6 +23,8 @@ const CENTS: i64 = 1_000;
 /// How many are made on each broker, unless `LANTERN_TRANSFERS` says otherwise.
 const TRANSFERS: u32 = 10_000;
 const CLIENTS: u32 = 16;
+/// How often something is killed, at most: what comes after is quicker. `LANTERN_KILLS` says otherwise.
+const KILLS_MAX: u32 = 24;
 /// Apache Kafka is killed after so many kills of Lantern; it takes seconds to come back.
 const KILLS_PER_KAFKA_KILL: u32 = 4;
 
@@ -45,8 +47,9 @@ fn money_is_conserved_on_apache_kafka_whatever_is_killed_and_when() -> Result<()
 }
 
 fn conserved(log: &Log<'_>) -> Result<()> {
-    let transfers = env::var("LANTERN_TRANSFERS").ok().and_then(|transfers| transfers.parse().ok());
-    let transfers: u32 = transfers.unwrap_or(TRANSFERS);
+    let given = |name: &str| env::var(name).ok().and_then(|number| number.parse::<u32>().ok());
+    let transfers = given("LANTERN_TRANSFERS").unwrap_or(TRANSFERS);
+    let kills_max = given("LANTERN_KILLS").unwrap_or(KILLS_MAX);
     let (seed, mut random) = seeded();
     let accounts = Accounts::new("conserved");
     let mut site = Site::new(log)?;
@@ -64,7 +67,7 @@ fn conserved(log: &Log<'_>) -> Result<()> {
             })
             .collect();
         let mut kills = 0;
-        while !clients.iter().all(thread::ScopedJoinHandle::is_finished) {
+        while kills < kills_max && !clients.iter().all(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(random.random_range(0..3_000)));
             kills += 1;
             if let Log::Kafka(kafka) = log
