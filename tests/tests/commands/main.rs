@@ -3,6 +3,7 @@
 
 mod conservation;
 mod failing;
+mod from_topic;
 mod history;
 mod keys;
 mod linearizable;
