@@ -24,7 +24,7 @@ use crate::ledger;
 
 const PARTITIONS: i32 = 2;
 /// How often the process is killed on each broker, unless `LANTERN_KILLS` says otherwise.
-const KILLS: u32 = 40;
+const KILLS: u32 = 24;
 /// Events of each partition before the first rebuild, and those that come in every round.
 const EVENTS_FIRST: u32 = 1_500;
 const EVENTS_MORE: u32 = 30;
