@@ -3,11 +3,11 @@
 //! Between an answer and the moment at which its message is taken out of the outbox everything can be killed. The message is
 //! then sent again, with the same key, and answered from what was decided. So each has its effect once.
 
-use crate::read_model;
 #[cfg(test)]
 mod tests;
 
 use crate::projection::{State, Status};
+use crate::read_model;
 use crate::read_model::outbox::{Message, Outbox};
 use std::collections::HashMap;
 use std::future::Future;

@@ -56,6 +56,19 @@ pub enum Level {
     Trace,
 }
 
+impl Level {
+    /// Writes a plugin's message into the log of the process.
+    pub fn write(self, plugin: &str, message: &str) {
+        match self {
+            Level::Error => tracing::error!(plugin, "{message}"),
+            Level::Warn => tracing::warn!(plugin, "{message}"),
+            Level::Info => tracing::info!(plugin, "{message}"),
+            Level::Debug => tracing::debug!(plugin, "{message}"),
+            Level::Trace => tracing::trace!(plugin, "{message}"),
+        }
+    }
+}
+
 impl From<u32> for Level {
     /// Levels that the contract does not know are taken as the least serious.
     fn from(level: u32) -> Self {

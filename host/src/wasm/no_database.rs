@@ -29,14 +29,7 @@ impl Imports for NoDatabase {
     fn deadline(&mut self, _at: Instant) {}
 
     fn log(&mut self, level: Level, message: &str) {
-        let plugin = self.plugin.as_str();
-        match level {
-            Level::Error => tracing::error!(plugin, "{message}"),
-            Level::Warn => tracing::warn!(plugin, "{message}"),
-            Level::Info => tracing::info!(plugin, "{message}"),
-            Level::Debug => tracing::debug!(plugin, "{message}"),
-            Level::Trace => tracing::trace!(plugin, "{message}"),
-        }
+        level.write(&self.plugin, message);
     }
 
     fn prepare(&mut self, _sql: &str) -> Result<u32, Failure> {
