@@ -43,27 +43,15 @@ pub fn exchange(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Reply> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_millis(WAIT_MS_MAX)))?;
     let mut own: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
         own.push_str("Content-Type: application/json\r\n");
     }
-    let head = format!(
-        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nUser-Agent: raw\r\n\
-         {own}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(&[head.as_bytes(), body].concat())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(|| answer.clone())?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.with_context(|| answer.clone())?;
-    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let raw = send(address, &request(method, target, &format!("User-Agent: raw\r\n{own}"), body))?;
+    let headers = raw.head.lines().filter_map(|line| line.split_once(": "));
     let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-    let json = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_str(body) };
-    Ok(Reply { status, headers, body: json.with_context(|| answer.clone())? })
+    let body = if raw.body.is_empty() { Value::Null } else { raw.json()? };
+    Ok(Reply { status: raw.status, headers, body })
 }
 
 /// An answer as it came.

@@ -1,10 +1,11 @@
 //! `lantern aggregate`: what is kept of aggregates, read from the data folder, whether a host runs or not.
 
 use super::running::Running;
-use super::{Context, output};
+use super::{Context, output, status};
 use crate::aggregate_store::{Event, Filter, Reader};
 use crate::command;
 use crate::deployment::persisted;
+use crate::deployment::report::Deployed;
 use crate::http::ShownEvent;
 use anyhow::bail;
 use clap::Subcommand;
@@ -210,7 +211,12 @@ impl List {
     }
 
     fn types(&self, context: &Context) -> anyhow::Result<()> {
-        let statuses = statuses(context);
+        let told =
+            status::deployed(context.data.holder().as_ref()).into_iter().filter_map(|plugin| match plugin {
+                Deployed::Commands(handler) => Some(handler.status),
+                _ => None,
+            });
+        let statuses = statuses(context, told.collect());
         if self.json {
             return output::json(&statuses);
         }
@@ -226,8 +232,8 @@ impl List {
     }
 }
 
-/// What the files say of the command handlers.
-pub(super) fn statuses(context: &Context) -> Vec<command::Status> {
+/// The command handlers by name: what the host has told of them, and of the others what their files say.
+pub(super) fn statuses(context: &Context, mut told: Vec<command::Status>) -> Vec<command::Status> {
     let is_running = context.data.holder().is_some();
     let status = |name: String| {
         let last: Option<command::Status> = persisted::read(&context.data.status(&name));
@@ -240,7 +246,11 @@ pub(super) fn statuses(context: &Context) -> Vec<command::Status> {
         };
         command::Status { state, ..last }
     };
-    context.data.aggregate_types().into_iter().map(status).collect()
+    let kept = context.data.aggregate_types().into_iter();
+    let others: Vec<_> = kept.filter(|name| told.iter().all(|it| it.name != *name)).map(status).collect();
+    told.extend(others);
+    told.sort_by(|a, b| a.name.cmp(&b.name));
+    told
 }
 
 fn open(context: &Context, aggregate: &str) -> anyhow::Result<Reader> {

@@ -65,16 +65,9 @@ impl Status {
         let running = host.as_ref().and_then(|holder| Some((holder.broker.clone()?, holder.embedded)));
         let broker = configured.or(running).map(|(address, embedded)| Broker { address, embedded });
         let client = context.config.kafka.servers().and_then(|_| Client::new(&context.config.kafka).ok());
-        // A host that does not answer yet, or no more, has left its files.
-        let plugins = match &host {
-            Some(Holder { http: Some(address), .. }) => {
-                Running::at(address, "status").deployed().unwrap_or_default()
-            }
-            _ => Vec::new(),
-        };
         let mut projections = Vec::new();
         let mut handlers = Vec::new();
-        for plugin in plugins {
+        for plugin in deployed(host.as_ref()) {
             match plugin {
                 Deployed::Projection(plugin) => projections.push(told(plugin)),
                 Deployed::Commands(handler) => handlers.push(handler.status),
@@ -86,12 +79,7 @@ impl Status {
             }
         }
         projections.sort_by(|a, b| a.name.cmp(&b.name));
-        for status in aggregate::statuses(context) {
-            if !handlers.iter().any(|handler| handler.name == status.name) {
-                handlers.push(status);
-            }
-        }
-        handlers.sort_by(|a, b| a.name.cmp(&b.name));
+        let handlers = aggregate::statuses(context, handlers);
         let report = Report { host, broker, projections, handlers };
         if self.json {
             output::json(&report)?
@@ -99,6 +87,14 @@ impl Status {
             show(&report)?
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What a running host says of its plugins. One that does not answer yet, or no more, has left its files.
+pub(super) fn deployed(host: Option<&Holder>) -> Vec<Deployed> {
+    match host.and_then(|host| host.http.as_ref()) {
+        Some(address) => Running::at(address, "status").deployed().unwrap_or_default(),
+        None => Vec::new(),
     }
 }
 
