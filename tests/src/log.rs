@@ -1,6 +1,7 @@
 //! The log that a promise is tested on: every promise holds on both brokers.
 
 use std::io::{self, Write};
+use std::panic::resume_unwind;
 
 use anyhow::{Result, bail};
 
@@ -26,15 +27,18 @@ impl Log<'_> {
     }
 }
 
-/// Runs a test on the embedded broker and then on the shared Apache Kafka, if that can run here.
-/// It runs on both even if it fails on the first: which of them it fails on tells where to look.
+/// Runs a test on the embedded broker and, at the same time, on the shared Apache Kafka, if that can run here:
+/// tests wait more than they compute. Which of them it fails on tells where to look.
 ///
 /// # Errors
 ///
 /// The test's own.
-pub fn each_log(test: impl Fn(&Log<'_>) -> Result<()>) -> Result<()> {
-    let embedded = on(&Log::Embedded, &test);
-    let kafka = kafka::shared().map_or(Ok(()), |kafka| on(&Log::Kafka(kafka), &test));
+pub fn each_log(test: impl Fn(&Log<'_>) -> Result<()> + Sync) -> Result<()> {
+    let (embedded, kafka) = std::thread::scope(|scope| {
+        let embedded = scope.spawn(|| on(&Log::Embedded, &test));
+        let kafka = kafka::shared().map_or(Ok(()), |kafka| on(&Log::Kafka(kafka), &test));
+        (embedded.join().unwrap_or_else(|panic| resume_unwind(panic)), kafka)
+    });
     match (embedded, kafka) {
         (Err(embedded), Err(kafka)) => bail!("{embedded:#}\n\nand also {kafka:#}"),
         (embedded, kafka) => embedded.and(kafka),

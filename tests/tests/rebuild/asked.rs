@@ -72,7 +72,10 @@ impl<'s> Shop<'s> {
     }
 }
 
-fn each_shop(first: impl Fn(&str) -> Result<Plugin>, test: impl Fn(Shop<'_>) -> Result<()>) -> Result<()> {
+fn each_shop(
+    first: impl Fn(&str) -> Result<Plugin> + Sync,
+    test: impl Fn(Shop<'_>) -> Result<()> + Sync,
+) -> Result<()> {
     each_log(|log: &Log<'_>| {
         let topic = unique_topic("asked");
         let site = Site::new(log)?;
