@@ -11,6 +11,8 @@ mod deploy;
 mod dev;
 mod discard;
 mod history;
+mod language;
+mod new;
 mod output;
 mod pause;
 mod produce;
@@ -25,6 +27,7 @@ mod resume;
 mod rollback;
 mod run;
 mod running;
+mod sdk;
 mod status;
 mod token;
 mod topics;
@@ -77,6 +80,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    New(new::New),
     Run(run::Run),
     Dev(dev::Dev),
     Build(build::Build),
@@ -112,6 +116,7 @@ pub fn main() -> ExitCode {
         Context::new(global.config.as_deref(), global.data_dir, global.quiet).and_then(
             |context| match command {
                 Command::Demo(demo) => demo.run(context),
+                Command::New(new) => new.run(),
                 Command::Run(run) => run.run(context),
                 Command::Dev(dev) => dev.run(context),
                 Command::Build(build) => build.run(&context),

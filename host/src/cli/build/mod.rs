@@ -1,38 +1,33 @@
 //! `lantern build`
 
-mod cargo;
+mod go;
+mod javascript;
+mod python;
+mod rust;
+mod toolchain;
+mod tools;
 
 #[cfg(test)]
 mod tests;
 
-use super::{Context, output};
+use super::language::Language;
+use super::{Context, output, sdk};
 use crate::config::Config;
 use crate::plugin::{self, Digest, Kind, Plugin};
 use crate::wasm::{self, Engine};
-use anyhow::{Context as _, bail};
-use std::fs::{self, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
+use anyhow::Context as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Files that show what language a plugin is written in, for those that `lantern build` cannot build.
-const OTHER_LANGUAGES: [(&str, &str); 6] = [
-    ("go.mod", "Go"),
-    ("package.json", "JavaScript"),
-    ("pyproject.toml", "Python"),
-    ("requirements.txt", "Python"),
-    ("build.zig", "Zig"),
-    ("asconfig.json", "AssemblyScript"),
-];
 
 /// What a command handler is called.
 const COMMANDS: &str = "commands";
 
 /// Build a plugin from its source.
 ///
-/// Compiles a Rust crate to WebAssembly, checks that it is a projection or a command handler, and puts it into the plugins folder.
-/// Adds Rust's WebAssembly target when it is missing.
+/// Compiles Rust, Go, Python, JavaScript, TypeScript, C, Zig or AssemblyScript to WebAssembly, checks what comes out as the host would, and
+/// puts it into the plugins folder. The folder's files show the language. The language itself has to be installed; compilers to
+/// WebAssembly that come from PyPI or npm are fetched once, into the user's cache.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  lantern build examples/orders\n  lantern build . --out orders.wasm")]
 pub struct Build {
@@ -102,22 +97,61 @@ pub fn build(dir: &Path, out: &Path, config: &Config) -> anyhow::Result<Built> {
     build_into(dir, Some(out), config)
 }
 
+/// What compiles the source of one language.
+trait Compiler: Send + Sync {
+    /// The folders whose files make the plugin what it is, beside the project's own.
+    fn folders(&self) -> &[PathBuf] {
+        &[]
+    }
+
+    /// Compiles it to a core module or a component, and answers where that is. What the compiler says goes to stderr.
+    fn build(&self, project: &Project) -> anyhow::Result<PathBuf>;
+}
+
+/// The folder of a plugin's source, ready to be compiled.
+struct Project {
+    /// The folder itself.
+    dir: PathBuf,
+    /// Where the language's SDK has been written.
+    sdk: PathBuf,
+    /// Where the contract has been written.
+    wit: PathBuf,
+    /// What compilers write goes here.
+    out: PathBuf,
+}
+
 /// The source of a plugin.
-pub(super) struct Source(cargo::Crate);
+pub(super) struct Source {
+    dir: PathBuf,
+    language: Language,
+    compiler: Box<dyn Compiler>,
+    folders: Vec<PathBuf>,
+}
 
 impl Source {
-    /// Looks at the source in `dir`.
+    /// Looks at the source in `dir`, and fetches what builds it.
     ///
     /// # Errors
-    /// When it is not a crate that can be a plugin, or the tools to build it are missing.
+    /// When it is nothing that can be built, or the tools to build it are missing.
     pub(super) fn open(dir: &Path) -> anyhow::Result<Source> {
-        recognise(dir)?;
-        Ok(Source(cargo::Crate::open(dir)?))
+        let language = Language::of(dir)?;
+        // Compilers run in it, and messages of cargo are compared by path.
+        let dir = dir.canonicalize().with_context(|| format!("cannot open {}", dir.display()))?;
+        let compiler: Box<dyn Compiler> = match language {
+            Language::Rust => Box::new(rust::Crate::open(&dir)?),
+            Language::Go => Box::new(go::Go::open()?),
+            Language::Python => Box::new(python::Python::open()?),
+            Language::Javascript | Language::Typescript => Box::new(javascript::JavaScript::open()?),
+            _ => anyhow::bail!("{language}"),
+        };
+        let mut folders = vec![dir.clone()];
+        folders.extend(compiler.folders().iter().filter(|folder| **folder != dir).cloned());
+        Ok(Source { dir, language, compiler, folders })
     }
 
     /// The folders whose files make it what it is.
     pub(super) fn folders(&self) -> &[PathBuf] {
-        &self.0.folders
+        &self.folders
     }
 
     /// Compiles it to a component; answers it, and the file that the compiler wrote. What the compiler says goes to stderr.
@@ -125,7 +159,17 @@ impl Source {
     /// # Errors
     /// When it does not compile, or is not a plugin then.
     pub(super) fn compile(&self) -> anyhow::Result<(Vec<u8>, PathBuf)> {
-        let artifact = self.0.build()?;
+        let artifact = match self.language {
+            // Cargo has a folder and a lock of its own, and its crates may take their SDK from elsewhere.
+            Language::Rust => self.compiler.build(&Project::at(&self.dir, PathBuf::new()))?,
+            language => {
+                let written = sdk::write(&self.dir, language)?;
+                let project = Project::at(&self.dir, written.sdk.clone());
+                fs::create_dir_all(&project.out)
+                    .with_context(|| format!("cannot write to {}", project.out.display()))?;
+                self.compiler.build(&project)?
+            }
+        };
         let module = plugin::read(&artifact)?;
         // A component, so that tools of the component model can look at it too.
         let component = wasm::to_component(&module).with_context(|| {
@@ -138,6 +182,13 @@ impl Source {
     }
 }
 
+impl Project {
+    fn at(dir: &Path, sdk: PathBuf) -> Project {
+        let lantern = dir.join(sdk::FOLDER);
+        Project { dir: dir.to_owned(), sdk, wit: lantern.join("wit"), out: lantern.join("build") }
+    }
+}
+
 fn build_into(dir: &Path, out: Option<&Path>, config: &Config) -> anyhow::Result<Built> {
     let (component, artifact) = Source::open(dir)?.compile()?;
     let origin = artifact.display().to_string();
@@ -147,7 +198,7 @@ fn build_into(dir: &Path, out: Option<&Path>, config: &Config) -> anyhow::Result
         Some(out) => out.to_owned(),
         None => config.plugins_dir.join(&plugin.name).with_extension("wasm"),
     };
-    write_whole(&path, &component)
+    sdk::write_whole(&path, &component)
         .with_context(|| format!("cannot write the plugin to {}", path.display()))?;
     Ok(Built {
         name: plugin.name,
@@ -158,40 +209,4 @@ fn build_into(dir: &Path, out: Option<&Path>, config: &Config) -> anyhow::Result
         digest: plugin.digest,
         topics: plugin.manifest.topics,
     })
-}
-
-/// Sees whether a folder holds what can be built here.
-fn recognise(dir: &Path) -> anyhow::Result<()> {
-    if dir.join("Cargo.toml").is_file() {
-        return Ok(());
-    }
-    if !dir.is_dir() {
-        bail!("{} is not a folder: name the folder of a plugin's source", dir.display());
-    }
-    if let Some((_, language)) = OTHER_LANGUAGES.iter().find(|(file, _)| dir.join(file).exists()) {
-        bail!(
-            "{} looks like {language}, and `lantern build` builds Rust so far: build it with its own tools and run \
-             the .wasm file with `lantern run FILE`",
-            dir.display()
-        );
-    }
-    bail!("{} has no Cargo.toml: name the folder of a plugin's source", dir.display())
-}
-
-/// Replaces a file in one step, so that whoever watches the folder sees the old plugin or the new one.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".lantern-build-")
-        // Readable as any file that a compiler writes; the umask takes away what it takes away.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
 }

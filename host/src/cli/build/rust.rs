@@ -1,6 +1,8 @@
 //! Rust's tools: the crate, the WebAssembly target, the compiler.
 
-use crate::cli::output;
+use super::{Compiler, Project};
+use crate::cli::language::Language;
+use crate::cli::{output, sdk};
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use std::ffi::OsString;
@@ -75,24 +77,28 @@ pub(super) struct Crate {
     dir: PathBuf,
     package: Package,
     /// The folders of its source, and of the crates on this machine that it uses.
-    pub folders: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
 }
 
 impl Crate {
-    /// Looks at the crate in `dir`, and has the target be there that it is compiled for.
+    /// Looks at the crate in `dir`, whose path is canonical, and has the target be there that it is compiled for.
     pub fn open(dir: &Path) -> anyhow::Result<Crate> {
-        // Messages of cargo are compared by path.
-        let dir = dir.canonicalize().with_context(|| format!("cannot open {}", dir.display()))?;
         let manifest = dir.join("Cargo.toml");
-        let metadata = metadata(&dir, &manifest)?;
-        let folders = folders(&metadata, &dir);
+        write_sdk(dir, &manifest)?;
+        let metadata = metadata(dir, &manifest)?;
+        let folders = folders(&metadata, dir);
         let package = choose(&manifest, metadata)?;
-        ensure_target(&dir)?;
-        Ok(Crate { dir, package, folders })
+        ensure_target(dir)?;
+        Ok(Crate { dir: dir.to_owned(), package, folders })
+    }
+}
+
+impl Compiler for Crate {
+    fn folders(&self) -> &[PathBuf] {
+        &self.folders
     }
 
-    /// Compiles it to a core module, and answers where that is.
-    pub fn build(&self) -> anyhow::Result<PathBuf> {
+    fn build(&self, _: &Project) -> anyhow::Result<PathBuf> {
         let Crate { dir, package, .. } = self;
         let mut cargo = cargo(dir);
         cargo.args(["build", "--release", "--lib", "--target", TARGET, "--package", &package.id]);
@@ -116,6 +122,18 @@ impl Crate {
         }
         artifact.with_context(|| format!("cargo built {} and named no .wasm file", package.name))
     }
+}
+
+/// Writes the embedded SDK into a crate that takes it from there, as `lantern new` makes them.
+fn write_sdk(dir: &Path, manifest: &Path) -> anyhow::Result<()> {
+    let path = format!("{}/sdk/{}", sdk::FOLDER, Language::Rust.sdk());
+    let text =
+        std::fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    if text.contains(&path) {
+        // Cargo waits for other builds by itself.
+        drop(sdk::write(dir, Language::Rust)?);
+    }
+    Ok(())
 }
 
 /// The folder of a crate, and those of the crates that it uses by their path, and so on as far as the workspace

@@ -1,0 +1,38 @@
+//! Go's own compiler.
+
+use super::tools::{self, Program};
+use super::{Compiler, Project};
+use std::path::PathBuf;
+use std::process::Command;
+
+const GO: Program = Program {
+    name: "go",
+    version: &["version"],
+    // The first that exports functions to WebAssembly's host.
+    at_least: (1, 24),
+    install: "Install Go 1.24 or newer: https://go.dev/doc/install, `brew install go`, or from your distribution if it \
+              is new enough",
+};
+
+pub(super) struct Go;
+
+impl Go {
+    pub fn open() -> anyhow::Result<Go> {
+        GO.check().map(|()| Go)
+    }
+}
+
+impl Compiler for Go {
+    fn build(&self, project: &Project) -> anyhow::Result<PathBuf> {
+        let out = project.out.join("plugin.wasm");
+        let mut go = Command::new(GO.name);
+        go.current_dir(&project.dir)
+            .env("GOOS", "wasip1")
+            .env("GOARCH", "wasm")
+            .args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"])
+            .arg(&out)
+            .arg(".");
+        tools::compile(&mut go, &project.dir)?;
+        Ok(out)
+    }
+}

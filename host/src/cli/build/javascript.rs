@@ -1,0 +1,41 @@
+//! JavaScript and TypeScript, by QuickJS in WebAssembly.
+
+use super::toolchain::{self, Registry, Toolchain};
+use super::tools;
+use super::{Compiler, Project};
+use std::path::PathBuf;
+use std::process::Command;
+
+const COMPONENTIZE: Toolchain = Toolchain {
+    name: "componentize-qjs-0.4.5",
+    registry: Registry::Npm,
+    packages: &["componentize-qjs@0.4.5", "esbuild@0.28.2"],
+};
+
+/// Where the tools of npm are.
+pub(super) struct JavaScript(PathBuf);
+
+impl JavaScript {
+    pub fn open() -> anyhow::Result<JavaScript> {
+        toolchain::node()?;
+        Ok(JavaScript(COMPONENTIZE.open()?))
+    }
+}
+
+impl Compiler for JavaScript {
+    fn build(&self, project: &Project) -> anyhow::Result<PathBuf> {
+        let out = project.out.join("plugin.wasm");
+        let mut node = Command::new("node");
+        node.current_dir(&project.dir)
+            .arg(project.sdk.join("build.js"))
+            .arg("--tools")
+            .arg(&self.0)
+            .arg("--wit")
+            .arg(&project.wit)
+            .arg("--out")
+            .arg(&out)
+            .args(["--project", "."]);
+        tools::compile_quietly(&mut node, &project.dir)?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,51 @@
+//! Which files of `plugin-sdk` the binary carries. Used by the build script, and by the test that it has found them all.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// What tools leave beside the sources, and what only this repository's own tests need.
+const LEFT_OUT: [&str; 9] = [
+    "target",
+    "fuzz",
+    "vectors",
+    "node_modules",
+    "__pycache__",
+    "zig-out",
+    "dist",
+    "build",
+    "package-lock.json",
+];
+
+/// Folders of tests: of an SDK they stay here, a template's are the user's first.
+const TESTS: [&str; 2] = ["tests", "test"];
+
+/// The files below `root`, by their paths from there with `/`, in order.
+///
+/// # Errors
+/// When the tree cannot be read.
+pub(super) fn files(root: &Path) -> io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root.join(&folder))? {
+            let entry = entry?;
+            // A name that is not UTF-8 is no source of ours.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            let is_template = path.split('/').any(|part| part.starts_with("template"));
+            let is_hidden = name.starts_with('.') && !name.starts_with(".gitignore");
+            let is_left_out = LEFT_OUT.contains(&&*name) || name.ends_with(".wasm") || name.ends_with(".pyc");
+            if is_hidden || is_left_out || (TESTS.contains(&&*name) && !is_template) {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
