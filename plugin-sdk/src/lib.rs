@@ -1,4 +1,4 @@
-//! Write Lantern plugins in Rust: projections and command handlers.
+//! Write Lantern plugins in Rust: projections, command handlers and upcasters.
 //!
 //! # A projection
 //!
@@ -95,11 +95,50 @@
 //! # fn main() {}
 //! ```
 //!
+//! # An upcaster
+//!
+//! An upcaster is two enums and a function: events as they were written once become events of today.
+//!
+//! ```
+//! use lantern_sdk::{Event, Manifest, Result, Upcaster};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Deserialize)]
+//! enum Old {
+//!     DepositedV1 { account: String, amount: i64 },
+//! }
+//!
+//! #[derive(Serialize)]
+//! enum New {
+//!     Deposited { account: String, cents: i64 },
+//! }
+//!
+//! struct Cents;
+//!
+//! impl Upcaster for Cents {
+//!     type Old = Old;
+//!     type New = New;
+//!
+//!     fn manifest() -> Manifest {
+//!         Manifest::new("cents").topic("accounts").types(["DepositedV1"])
+//!     }
+//!
+//!     fn upcast(old: Old, _: &Event<'_>) -> Result<New> {
+//!         let Old::DepositedV1 { account, amount } = old;
+//!         Ok(New::Deposited { account, cents: amount * 100 })
+//!     }
+//! }
+//!
+//! lantern_sdk::upcaster!(Cents);
+//! # fn main() {}
+//! ```
+//!
 //! # Layout
 //!
 //! * [`Projection`], [`Manifest`], [`projection!`](crate::projection!): what a projection is.
 //! * [`Aggregate`], [`Context`], [`Rejection`], [`aggregate!`](crate::aggregate!): what a command handler is;
 //!   [`given`] tests what it decides.
+//! * [`Upcaster`], [`Upcast`], [`upcaster!`](crate::upcaster!): what an upcaster is; [`given_event`] tests what it answers.
 //! * [`Event`]: what it is given; [`Event::decode`] makes it one of its own types.
 //! * [`Db`]: what it writes: SQL by [`Db::execute`] and [`Db::query`], or rows of a [`Table`], which are
 //!   gathered over the batch and written once.
@@ -119,11 +158,13 @@ mod encode;
 mod error;
 mod event;
 mod given;
+mod given_event;
 #[doc(hidden)]
 pub mod guest;
 pub mod log;
 mod manifest;
 mod query;
+mod upcaster;
 pub mod value;
 
 pub use aggregate::{Aggregate, Context, Rejection};
@@ -132,8 +173,10 @@ pub use db::{BUFFER_BYTES_MAX, Db, ROWS_MAX, RowMut, Table};
 pub use error::{Error, Fault, Result};
 pub use event::Event;
 pub use given::{Given, given};
+pub use given_event::{GivenEvent, given_event};
 pub use manifest::{Envelope, Manifest};
 pub use query::{Row, Rows};
+pub use upcaster::{Upcast, Upcaster};
 pub use value::Value;
 
 /// A read model as a fold of events.

@@ -100,6 +100,9 @@ impl Deployments {
                 note(&deployed, 0)?;
                 deployed
             }
+            Kind::Upcaster => Err(Error::Rejected {
+                reason: format!("{by}: {} is an upcaster, which this version does not run yet", plugin.name),
+            }),
         };
         if deployed.is_err() {
             self.inner.unclaim(&plugin.name)?;

@@ -26,10 +26,7 @@ pub enum Error {
         other: String,
     },
     /// The name stands for something else.
-    #[error(
-        "{origin}: {name:?} is the name of a {} here, and this plugin is none. Give it another name",
-        match kind { Kind::Projection => "projection", Kind::Commands => "command handler" }
-    )]
+    #[error("{origin}: {name:?} is the name of a {kind} here, and this plugin is none. Give it another name")]
     OtherKind {
         /// Where the plugin came from.
         origin: String,

@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::Message as _;
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::{ClientContext, Message as _};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::context::{self, Context};
+use super::context::Context;
+use super::delivery::{self, Deliveries, Producing};
 use super::error::reason;
 use super::{Error, Options};
 
@@ -55,7 +55,7 @@ pub struct NotAppended {
 /// Appends records, each once, in the order of each caller: an idempotent producer that stays open.
 pub struct Appender {
     options: Options,
-    producer: Mutex<Option<Arc<ThreadedProducer<Deliveries>>>>,
+    producer: Mutex<Option<Arc<ThreadedProducer<Producing<Waiters>>>>>,
 }
 
 impl Appender {
@@ -113,33 +113,32 @@ impl Appender {
         }
     }
 
-    fn producer(&self) -> Result<Arc<ThreadedProducer<Deliveries>>, Error> {
+    fn producer(&self) -> Result<Arc<ThreadedProducer<Producing<Waiters>>>, Error> {
         let mut there = self.lock();
         if let Some(producer) = &*there {
             return Ok(Arc::clone(producer));
         }
-        let context = Context::new(self.options.servers().unwrap_or_default());
-        let made =
-            ThreadedProducer::from_config_and_context(&self.options.producer()?, Deliveries { context });
+        let context = Producing::new(self.options.servers(), Waiters);
+        let made = ThreadedProducer::from_config_and_context(&self.options.producer()?, context);
         let made = Arc::new(made.map_err(|error| Error::creation(&error))?);
         *there = Some(Arc::clone(&made));
         Ok(made)
     }
 
     /// Whether it takes nothing any more: an idempotent producer that lost count.
-    fn is_broken(&self, producer: &ThreadedProducer<Deliveries>) -> bool {
+    fn is_broken(&self, producer: &ThreadedProducer<Producing<Waiters>>) -> bool {
         use rdkafka::producer::Producer as _;
         producer.client().fatal_error().is_some()
     }
 
-    fn give_up(&self, producer: &Arc<ThreadedProducer<Deliveries>>) {
+    fn give_up(&self, producer: &Arc<ThreadedProducer<Producing<Waiters>>>) {
         let mut there = self.lock();
         if there.as_ref().is_some_and(|it| Arc::ptr_eq(it, producer)) {
             *there = None;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<ThreadedProducer<Deliveries>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<ThreadedProducer<Producing<Waiters>>>>> {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,7 +150,7 @@ impl fmt::Debug for Appender {
 }
 
 async fn send(
-    producer: &ThreadedProducer<Deliveries>,
+    producer: &ThreadedProducer<Producing<Waiters>>,
     topic: &str,
     new: &NewRecord,
     waiter: Waiter,
@@ -160,10 +159,8 @@ async fn send(
     record.key = new.key.as_deref();
     record.payload = new.payload.as_deref();
     record.timestamp = Some(new.timestamp_ms);
-    let headers = OwnedHeaders::new_with_capacity(new.headers.len());
-    record.headers = Some(
-        new.headers.iter().fold(headers, |all, (key, value)| all.insert(Header { key, value: Some(value) })),
-    );
+    record.headers =
+        delivery::headers(new.headers.iter().map(|(key, value)| (key.as_str(), value.as_slice())));
     let since = Instant::now();
     loop {
         match producer.send(record) {
@@ -189,40 +186,16 @@ struct Waiter {
     told: UnboundedSender<(usize, Result<Place, Error>)>,
 }
 
-/// Tells each waiter of its record.
-struct Deliveries {
-    context: Context,
-}
+/// Tells each of its record.
+struct Waiters;
 
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level, facility, message);
-    }
+impl Deliveries for Waiters {
+    type Mark = Box<Waiter>;
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = Box<Waiter>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, waiter: Box<Waiter>) {
+    fn settle(&self, result: &DeliveryResult<'_>, waiter: Box<Waiter>, context: &Context) {
         let outcome = match result {
             Ok(message) => Ok(Place { partition: message.partition(), offset: message.offset() }),
-            Err((error, message)) => {
-                let topic = message.topic();
-                let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-                let told = self.context.explain(code, &format!("appending to topic `{topic}`"), Some(topic));
-                Err(match told {
-                    Error::Other { reason, .. } => {
-                        Error::Delivery { topic: topic.to_owned(), partition: None, reason }
-                    }
-                    told => told,
-                })
-            }
+            Err((error, message)) => Err(delivery::undelivered(error, message, context)),
         };
         // Who waited may have gone.
         let _ = waiter.told.send((waiter.index, outcome));

@@ -86,7 +86,7 @@ impl ConsumerContext for Context {
 /// Passes a line of librdkafka's log on. A failed connection is no line of its own: whoever waits for
 /// it gets an error that says so. Nor is a producer's setting that a consumer ignores: both are given
 /// the same table.
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel::{Alert, Critical, Emerg, Error, Warning};
     match (level, facility) {
         (_, "FAIL" | "CONFWARN") => tracing::debug!(target: "librdkafka", "{facility}: {message}"),

@@ -17,6 +17,7 @@ mod batch;
 mod client;
 mod consumer;
 mod context;
+mod delivery;
 mod error;
 mod link;
 mod options;

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::Message as _;
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::{ClientContext, Message as _};
 
-use super::context::{self, Context};
+use super::context::Context;
+use super::delivery::{self, Deliveries, Producing};
 use super::error::reason;
 use super::{Error, Options};
 
@@ -22,7 +22,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Appends records, each once, in the order they are sent: librdkafka's idempotent producer.
 pub struct Producer {
-    producer: BaseProducer<Deliveries>,
+    producer: BaseProducer<Producing<Mutex<Progress>>>,
 }
 
 /// What was appended since the producer was made.
@@ -41,11 +41,8 @@ impl Producer {
     /// # Errors
     /// When a setting is wrong, or there are no `bootstrap.servers`.
     pub fn new(options: &Options) -> Result<Self, Error> {
-        let deliveries = Deliveries {
-            context: Context::new(options.servers().unwrap_or_default()),
-            progress: Mutex::new(Progress::default()),
-        };
-        let producer = BaseProducer::from_config_and_context(&options.producer()?, deliveries);
+        let context = Producing::new(options.servers(), Mutex::new(Progress::default()));
+        let producer = BaseProducer::from_config_and_context(&options.producer()?, context);
         Ok(Producer { producer: producer.map_err(|error| Error::creation(&error))? })
     }
 
@@ -68,12 +65,7 @@ impl Producer {
         record.payload = payload;
         record.partition = partition;
         record.timestamp = timestamp_ms;
-        if !headers.is_empty() {
-            let all = OwnedHeaders::new_with_capacity(headers.len());
-            let all =
-                headers.iter().fold(all, |all, (key, value)| all.insert(Header { key, value: Some(*value) }));
-            record.headers = Some(all);
-        }
+        record.headers = delivery::headers(headers.iter().copied());
         loop {
             self.check()?;
             match self.producer.send(record) {
@@ -110,11 +102,8 @@ impl Producer {
                 Ok(()) => break,
                 Err(error) if error.rdkafka_error_code() == Some(Code::OperationTimedOut) => {}
                 Err(error) => {
-                    return Err(self.deliveries().context.explain_error(
-                        &error,
-                        "appending to the log",
-                        None,
-                    ));
+                    let context = &self.producer.client().context().context;
+                    return Err(context.explain_error(&error, "appending to the log", None));
                 }
             }
         }
@@ -127,18 +116,18 @@ impl Producer {
 
     /// What was appended so far, as far as it is known.
     pub fn report(&self) -> Report {
-        self.deliveries().progress.lock().unwrap_or_else(PoisonError::into_inner).report.clone()
+        self.progress().report.clone()
     }
 
     fn check(&self) -> Result<(), Error> {
-        match &self.deliveries().progress.lock().unwrap_or_else(PoisonError::into_inner).failure {
+        match &self.progress().failure {
             Some(failure) => Err(failure.clone()),
             None => Ok(()),
         }
     }
 
-    fn deliveries(&self) -> &Deliveries {
-        self.producer.client().context()
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.producer.client().context().deliveries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,35 +137,18 @@ impl fmt::Debug for Producer {
     }
 }
 
-/// Takes note of every acknowledgement.
-struct Deliveries {
-    context: Context,
-    progress: Mutex<Progress>,
-}
-
+/// What is known of the records so far.
 #[derive(Default)]
 struct Progress {
     report: Report,
     failure: Option<Error>,
 }
 
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level, facility, message);
-    }
+impl Deliveries for Mutex<Progress> {
+    type Mark = ();
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+    fn settle(&self, result: &DeliveryResult<'_>, (): (), context: &Context) {
+        let mut progress = self.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(message) => {
                 let (partition, offset) = (message.partition(), message.offset());
@@ -191,14 +163,7 @@ impl ProducerContext for Deliveries {
                 }
             }
             Err((error, message)) if progress.failure.is_none() => {
-                let partition = Some(message.partition()).filter(|partition| *partition >= 0);
-                let topic = message.topic().to_owned();
-                let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-                let what = format!("appending to topic `{topic}`");
-                progress.failure = Some(match self.context.explain(code, &what, Some(&topic)) {
-                    Error::Other { reason, .. } => Error::Delivery { topic, partition, reason },
-                    told => told,
-                });
+                progress.failure = Some(delivery::undelivered(error, message, context));
             }
             Err(_) => {}
         }

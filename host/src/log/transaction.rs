@@ -5,15 +5,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::Message as _;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::context::{self, Context};
+use super::context::Context;
+use super::delivery::{self, Deliveries, Producing};
 use super::error::reason;
 use super::link::offsets;
 use super::{Assignment, Consumer, Error, Options};
@@ -75,7 +74,7 @@ pub struct TransactionRecord<'a> {
 /// Everything blocks, with a bound.
 pub struct TransactionalProducer {
     // Its thread tells of deliveries as they come: a call of `poll` returns only when its time is over.
-    producer: ThreadedProducer<Deliveries>,
+    producer: ThreadedProducer<Producing<Rounds>>,
     id: String,
 }
 
@@ -85,12 +84,8 @@ impl TransactionalProducer {
     /// # Errors
     /// When a setting is wrong.
     pub fn new(options: &Options, id: &str) -> Result<Self, Error> {
-        let deliveries = Deliveries {
-            context: Context::new(options.servers().unwrap_or_default()),
-            round: Mutex::new(Round::default()),
-            settled: Condvar::new(),
-        };
-        let producer = ThreadedProducer::from_config_and_context(&options.transactional(id)?, deliveries);
+        let context = Producing::new(options.servers(), Rounds::default());
+        let producer = ThreadedProducer::from_config_and_context(&options.transactional(id)?, context);
         let producer = producer.map_err(|error| Error::creation(&error))?;
         Ok(TransactionalProducer { producer, id: id.to_owned() })
     }
@@ -133,10 +128,7 @@ impl TransactionalProducer {
             .payload(new.payload)
             .partition(new.partition)
             .timestamp(new.timestamp_ms);
-        let all = OwnedHeaders::new_with_capacity(new.headers.len());
-        record.headers = Some(
-            new.headers.iter().fold(all, |all, (key, value)| all.insert(Header { key, value: Some(*value) })),
-        );
+        record.headers = delivery::headers(new.headers.iter().copied());
         match self.producer.send(record) {
             Ok(()) => Ok(index),
             Err((error, _)) => {
@@ -206,7 +198,7 @@ impl TransactionalProducer {
                 let reason = self.context().explain(Code::OperationTimedOut, "appending", None).to_string();
                 return Err(TransactionError::NotAppended { reason });
             }
-            let settled = &self.producer.client().context().settled;
+            let settled = &self.producer.client().context().deliveries.settled;
             (round, _) = settled.wait_timeout(round, left).unwrap_or_else(PoisonError::into_inner);
         }
         if let Some(code) = round.failure {
@@ -247,7 +239,7 @@ impl TransactionalProducer {
     }
 
     fn round(&self) -> MutexGuard<'_, Round> {
-        self.producer.client().context().round()
+        self.producer.client().context().deliveries.round()
     }
 
     fn context(&self) -> &Context {
@@ -262,8 +254,8 @@ impl fmt::Debug for TransactionalProducer {
 }
 
 /// Takes note of every acknowledgement of the transaction.
-struct Deliveries {
-    context: Context,
+#[derive(Default)]
+struct Rounds {
     round: Mutex<Round>,
     settled: Condvar,
 }
@@ -277,28 +269,16 @@ struct Round {
     failure: Option<Code>,
 }
 
-impl Deliveries {
+impl Rounds {
     fn round(&self) -> MutexGuard<'_, Round> {
         self.round.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        context::log(level, facility, message);
-    }
+impl Deliveries for Rounds {
+    type Mark = usize;
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.context.error(error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+    fn settle(&self, result: &DeliveryResult<'_>, index: usize, _: &Context) {
         let mut round = self.round();
         // What an aborted transaction left belongs to no round.
         let Some(missing) = round.missing.checked_sub(1) else { return };

@@ -8,7 +8,7 @@ mod tests;
 pub use crate::wasm::Kind;
 pub use digest::Digest;
 
-use crate::wasm::{self, CallError, Component, Engine, Handler, Instance, Limits, NoDatabase};
+use crate::wasm::{self, CallError, Component, Engine, Handler, Instance, Limits, NoDatabase, Upcaster};
 use lantern_contract::manifest::{self, Manifest};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -108,6 +108,9 @@ impl Plugin {
                 }
                 Kind::Commands => {
                     Handler::new(engine, &component, &origin, limits).map_err(not_a_plugin)?.describe()
+                }
+                Kind::Upcaster => {
+                    Upcaster::new(engine, &component, &origin, limits).map_err(not_a_plugin)?.describe()
                 }
             };
             described.map_err(|source| Error::Describe { origin: origin.clone(), source })

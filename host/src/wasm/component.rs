@@ -1,70 +1,17 @@
-//! What kind of WebAssembly a file is, how a core module is wrapped, and what a plugin must export.
+//! What a plugin imports and exports, checked once it is compiled.
 
 use super::error::Error;
-use super::imports::{LOGGER, SQL};
-use std::borrow::Cow;
-use std::fmt::{self, Write as _};
-use wasmparser::{Encoding, Parser, Payload};
+use super::kind::{COMMANDS, Kind, PROJECTION, TwoKinds, UPCAST};
+use std::fmt::Write as _;
 use wasmtime::component::ComponentExportIndex;
 use wasmtime::component::types::ComponentItem;
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
 pub(super) const META: &str = "lantern:plugin/meta@0.1.0";
-pub(super) const PROJECTION: &str = "lantern:plugin/projection@0.1.0";
-pub(super) const COMMANDS: &str = "lantern:plugin/commands@0.1.0";
-const TYPES: &str = "lantern:plugin/types@0.1.0";
 /// Names in a message; more would not be read.
 const NAMES_MAX: usize = 12;
 
 const ADVICE_WASI: &str = "a plugin has no files, network, clock or environment: in Rust, build for wasm32-unknown-unknown \
      (`lantern build` does)";
-const ADVICE_PROJECTION: &str = "a projection may import lantern:plugin/logger and lantern:plugin/sql";
-const ADVICE_COMMANDS: &str =
-    "a command handler may import lantern:plugin/logger: all that it decides on is its state";
-
-/// What a plugin is, by what it exports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Events in, rows out.
-    Projection,
-    /// Commands in, events out.
-    Commands,
-}
-
-impl Kind {
-    /// The world of the contract.
-    fn world(self) -> &'static str {
-        match self {
-            Kind::Projection => "projection-plugin",
-            Kind::Commands => "command-handler",
-        }
-    }
-
-    /// The interfaces that it is given. `types` has types only: there is nothing to give.
-    fn granted(self) -> &'static [&'static str] {
-        match self {
-            Kind::Projection => &[LOGGER, SQL, TYPES],
-            Kind::Commands => &[LOGGER, TYPES],
-        }
-    }
-
-    fn advice(self) -> &'static str {
-        match self {
-            Kind::Projection => ADVICE_PROJECTION,
-            Kind::Commands => ADVICE_COMMANDS,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Projection => "projection",
-            Kind::Commands => "command handler",
-        })
-    }
-}
 
 /// A compiled plugin. A clone is the same code.
 #[derive(Clone)]
@@ -79,6 +26,7 @@ pub struct Component {
 enum Functions {
     Projection { apply: ComponentExportIndex },
     Commands { decide: ComponentExportIndex, evolve: ComponentExportIndex },
+    Upcaster { upcast: ComponentExportIndex },
 }
 
 impl Component {
@@ -87,11 +35,7 @@ impl Component {
         engine: &wasmtime::Engine,
         component: wasmtime::component::Component,
     ) -> Result<Self, Error> {
-        let has = |interface| component.get_export_index(None, interface).is_some();
-        let kind = match (has(PROJECTION), has(COMMANDS)) {
-            (true, true) => return Err(Error::TwoKinds),
-            (_, is_handler) => kind(is_handler),
-        };
+        let kind = Kind::of(|interface| component.get_export_index(None, interface).is_some())?;
         check_imports(engine, &component, kind)?;
         Ok(Self {
             describe: export(engine, &component, META, "describe")?,
@@ -103,6 +47,9 @@ impl Component {
                     decide: export(engine, &component, COMMANDS, "decide")?,
                     evolve: export(engine, &component, COMMANDS, "evolve")?,
                 },
+                Kind::Upcaster => {
+                    Functions::Upcaster { upcast: export(engine, &component, UPCAST, "upcast")? }
+                }
             },
             component,
         })
@@ -113,6 +60,7 @@ impl Component {
         match self.functions {
             Functions::Projection { .. } => Kind::Projection,
             Functions::Commands { .. } => Kind::Commands,
+            Functions::Upcaster { .. } => Kind::Upcaster,
         }
     }
 
@@ -128,7 +76,7 @@ impl Component {
     pub(super) fn apply(&self) -> Result<&ComponentExportIndex, Error> {
         match &self.functions {
             Functions::Projection { apply } => Ok(apply),
-            Functions::Commands { .. } => Err(self.is_not(Kind::Projection)),
+            _ => Err(self.is_not(Kind::Projection)),
         }
     }
 
@@ -136,7 +84,15 @@ impl Component {
     pub(super) fn decide_and_evolve(&self) -> Result<(&ComponentExportIndex, &ComponentExportIndex), Error> {
         match &self.functions {
             Functions::Commands { decide, evolve } => Ok((decide, evolve)),
-            Functions::Projection { .. } => Err(self.is_not(Kind::Commands)),
+            _ => Err(self.is_not(Kind::Commands)),
+        }
+    }
+
+    /// An upcaster's function.
+    pub(super) fn upcast(&self) -> Result<&ComponentExportIndex, Error> {
+        match &self.functions {
+            Functions::Upcaster { upcast } => Ok(upcast),
+            _ => Err(self.is_not(Kind::Upcaster)),
         }
     }
 
@@ -145,9 +101,10 @@ impl Component {
     }
 }
 
-/// What says nothing of commands is taken for a projection, and told what it lacks for one.
-fn kind(is_handler: bool) -> Kind {
-    if is_handler { Kind::Commands } else { Kind::Projection }
+impl From<TwoKinds> for Error {
+    fn from(TwoKinds(first, second): TwoKinds) -> Self {
+        Error::TwoKinds { first, second }
+    }
 }
 
 fn check_imports(
@@ -168,7 +125,7 @@ fn release(interface: &str) -> &str {
     interface.rsplit_once('.').map_or(interface, |(release, _)| release)
 }
 
-fn not_granted(names: &[&str], kind: Kind) -> Error {
+pub(super) fn not_granted(names: &[&str], kind: Kind) -> Error {
     let wasi = names.iter().any(|name| name.starts_with("wasi"));
     Error::ImportNotGranted {
         imports: list(names),
@@ -202,107 +159,8 @@ fn export(
     })
 }
 
-/// The bytes of a component: as they are, or of a core module that is wrapped. What it imports and exports is
-/// checked when it is compiled.
-///
-/// # Errors
-/// When it is not WebAssembly, or a core module that does not fit the contract.
-pub fn to_component(input: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
-    if !input.starts_with(b"\0asm") {
-        return Err(Error::NotWasm { found: beginning(input) });
-    }
-    if Parser::is_component(input) {
-        return Ok(Cow::Borrowed(input));
-    }
-    let outline = Outline::of(input)?;
-    // Said here, since the wrapping says only that it knows no such interface.
-    let strange: Vec<&str> = outline
-        .imports
-        .iter()
-        .map(String::as_str)
-        .filter(|name| name.starts_with("wasi") || *name == "env")
-        .collect();
-    if !strange.is_empty() {
-        return Err(not_granted(&strange, outline.kind()));
-    }
-    wrap(input, &outline)
-        .map(Cow::Owned)
-        .map_err(|error| Error::Wrap { reason: format!("{error:#}"), exports: list(&outline.exports) })
-}
-
-fn wrap(module: &[u8], outline: &Outline) -> anyhow::Result<Vec<u8>> {
-    let mut module = Cow::Borrowed(module);
-    if !outline.has_world {
-        let mut resolve = Resolve::default();
-        let package = resolve.push_str("lantern.wit", lantern_contract::WIT)?;
-        let world = resolve.select_world(&[package], Some(outline.kind().world()))?;
-        embed_component_metadata(module.to_mut(), &resolve, world, StringEncoding::UTF8)?;
-    }
-    ComponentEncoder::default().validate(true).module(&module)?.encode()
-}
-
-/// What can be seen of a core module without compiling it.
-#[derive(Default)]
-struct Outline {
-    /// Modules that it imports from, each once.
-    imports: Vec<String>,
-    exports: Vec<String>,
-    /// Whether its bindings left the world that they were made for.
-    has_world: bool,
-}
-
-impl Outline {
-    /// What it is taken for.
-    fn kind(&self) -> Kind {
-        kind(self.exports.iter().any(|export| export.starts_with(COMMANDS)))
-    }
-
-    fn of(module: &[u8]) -> Result<Self, Error> {
-        Self::read(module).map_err(|error| Error::Invalid { reason: error.to_string() })
-    }
-
-    fn read(module: &[u8]) -> wasmparser::Result<Self> {
-        let mut outline = Outline::default();
-        for payload in Parser::new(0).parse_all(module) {
-            match payload? {
-                Payload::Version { encoding: Encoding::Component, .. } => break,
-                Payload::ImportSection(section) => {
-                    for import in section.into_imports() {
-                        let module = import?.module;
-                        if !outline.imports.iter().any(|known| known == module) {
-                            outline.imports.push(module.to_owned());
-                        }
-                    }
-                }
-                Payload::ExportSection(section) => {
-                    for export in section {
-                        outline.exports.push(export?.name.to_owned());
-                    }
-                }
-                Payload::CustomSection(section) if section.name().starts_with("component-type") => {
-                    outline.has_world = true;
-                }
-                _ => {}
-            }
-        }
-        Ok(outline)
-    }
-}
-
-/// How bytes that are not WebAssembly start, in words.
-fn beginning(input: &[u8]) -> String {
-    if input.is_empty() {
-        return "the file is empty".to_owned();
-    }
-    let start = &input[..input.len().min(16)];
-    let mut text = format!("it starts with \"{}\"", start.escape_ascii());
-    if input.trim_ascii_start().starts_with(b"(") {
-        text.push_str(", which looks like its text form: translate it with `wasm-tools parse`");
-    }
-    text
-}
-
-fn list<T: AsRef<str>>(names: &[T]) -> String {
+/// Names in a message.
+pub(super) fn list<T: AsRef<str>>(names: &[T]) -> String {
     if names.is_empty() {
         return "nothing".to_owned();
     }

@@ -1,9 +1,10 @@
 //! The engine: its settings, the clock of deadlines, and `compile`.
 
 use super::cache::Cache;
-use super::component::{self, Component};
+use super::component::Component;
 use super::error::Error;
 use super::limits::{Limits, STACK_BYTES_MAX, bytes};
+use super::wrap::to_component;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +67,7 @@ impl Engine {
         {
             return Component::checked(&self.engine, compiled);
         }
-        let encoded = component::to_component(input)?;
+        let encoded = to_component(input)?;
         let compiled = wasmtime::component::Component::from_binary(&self.engine, &encoded)
             .map_err(|error| Error::Invalid { reason: format!("{error:#}") })?;
         let component = Component::checked(&self.engine, compiled)?;

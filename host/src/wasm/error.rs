@@ -1,6 +1,6 @@
 //! Why WebAssembly cannot be run as a plugin.
 
-use super::component::Kind;
+use super::kind::Kind;
 use std::path::PathBuf;
 
 /// Why bytes do not become a component, or a component no instance.
@@ -59,7 +59,7 @@ pub enum Error {
     },
     /// A function that a plugin of its kind exports is not there.
     #[error(
-        "it does not export {missing}; a projection exports lantern:plugin/projection, a command handler lantern:plugin/commands, both lantern:plugin/meta; it exports {exports}"
+        "it does not export {missing}; a projection exports lantern:plugin/projection, a command handler lantern:plugin/commands, an upcaster lantern:plugin/upcast, and all of them lantern:plugin/meta; it exports {exports}"
     )]
     ExportMissing {
         /// The interface or function that is missing.
@@ -67,9 +67,14 @@ pub enum Error {
         /// What is exported.
         exports: String,
     },
-    /// It exports what a projection does and what a command handler does.
-    #[error("it is a projection and a command handler at once: make two plugins of it")]
-    TwoKinds,
+    /// It exports what two kinds of plugin do.
+    #[error("it is a {first} and a {second} at once: make two plugins of it")]
+    TwoKinds {
+        /// One of them.
+        first: Kind,
+        /// The other.
+        second: Kind,
+    },
     /// It is a plugin of another kind than it is to be used as.
     #[error("it is a {found}, and not a {expected}")]
     OtherKind {

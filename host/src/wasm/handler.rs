@@ -1,11 +1,12 @@
 //! A command handler's instance, and its calls.
 
-use super::component::{COMMANDS, Component};
+use super::component::Component;
 use super::decision::Decision;
 use super::engine::Engine;
 use super::error::Error;
 use super::failure::{Failure, Fault};
 use super::guest::{Guest, Interrupt};
+use super::kind::COMMANDS;
 use super::limits::{Limits, bytes};
 use super::no_database::NoDatabase;
 use super::trap::CallError;

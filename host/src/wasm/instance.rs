@@ -1,11 +1,12 @@
 //! A projection's instance, and its calls.
 
-use super::component::{Component, PROJECTION};
+use super::component::Component;
 use super::engine::Engine;
 use super::error::Error;
 use super::failure::Failure;
 use super::guest::{Guest, Interrupt};
 use super::imports::Imports;
+use super::kind::PROJECTION;
 use super::limits::Limits;
 use super::trap::CallError;
 use wasmtime::component::Func;

@@ -3,10 +3,11 @@
 //! # Layout
 //!
 //! * [`Engine`]: settings, the clock of deadlines, and `compile`.
-//! * `component`: what kind of WebAssembly a file is, how a core module is wrapped, what a plugin must export.
+//! * `wrap`: what kind of WebAssembly a file is, how a core module is wrapped.
+//! * `component`, `kind`: what a plugin must export, and what it may import.
 //! * `cache`: compiled code, kept between starts.
 //! * `guest`: one plugin's memory, and how its functions are called.
-//! * [`Instance`] and [`Handler`]: the calls of a projection and of a command handler; [`CallError`] says how a call ended.
+//! * [`Instance`], [`Handler`], [`Upcaster`]: the calls of each kind of plugin; [`CallError`] says how a call ended.
 //! * [`Imports`]: what a plugin may ask of its host.
 //! * [`Limits`]: what a plugin may use.
 //!
@@ -22,15 +23,18 @@ mod guest;
 mod handler;
 mod imports;
 mod instance;
+mod kind;
 mod limits;
 mod log_budget;
 mod no_database;
 mod trap;
+mod upcaster;
+mod wrap;
 
 #[cfg(test)]
 mod tests;
 
-pub use component::{Component, Kind, to_component};
+pub use component::Component;
 pub use decision::{Decision, Rejection};
 pub use engine::{Engine, TICK};
 pub use error::Error;
@@ -39,6 +43,9 @@ pub use guest::Interrupt;
 pub use handler::Handler;
 pub use imports::{Imports, Level};
 pub use instance::Instance;
+pub use kind::Kind;
 pub use limits::Limits;
 pub use no_database::NoDatabase;
 pub use trap::{CallError, Trap};
+pub use upcaster::Upcaster;
+pub use wrap::to_component;

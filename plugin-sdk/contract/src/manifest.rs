@@ -187,22 +187,52 @@ impl Manifest {
         if topic.len() + DECISIONS_SUFFIX.len() > TOPIC_BYTES_MAX {
             return wrong("topics", "is too long: a command handler's topic has at most 239 bytes");
         }
-        for (field, is_there) in [
-            ("schema", !self.schema.is_empty()),
-            ("queries", !self.queries.is_empty()),
-            ("types", !self.types.is_empty()),
-            ("headers", self.headers.as_ref().is_some_and(|headers| !headers.is_empty())),
-            ("sends", !self.sends.is_empty()),
-        ] {
-            if is_there {
-                return wrong(field, "is a projection's, and this is a command handler: leave it out");
-            }
+        let types = ("types", !self.types.is_empty());
+        if let Some(field) = self.of_projections().into_iter().chain([types]).find_map(given) {
+            return wrong(field, "is a projection's, and this is a command handler: leave it out");
         }
         if self.envelope != Envelope::CloudEvents {
             return wrong("envelope", "is a projection's: a command handler's events are CloudEvents");
         }
         Ok(())
     }
+
+    /// Checks that it is an upcaster's: it names the types that it upgrades, and nothing that only a projection has.
+    ///
+    /// # Errors
+    /// When it is not, in words that name the field.
+    pub fn check_upcaster(&self) -> Result<(), Error> {
+        let wrong = |field, reason: String| Err(Error::Field { field, reason });
+        if self.types.is_empty() {
+            return wrong("types", "is empty: name the old types that the upcaster upgrades".into());
+        }
+        let mut seen = Vec::new();
+        for old in &self.types {
+            if old.is_empty() || seen.contains(&old) {
+                return wrong("types", format!("has {old:?} twice or empty: name each old type once"));
+            }
+            seen.push(old);
+        }
+        match self.of_projections().into_iter().find_map(given) {
+            Some(field) => wrong(field, "is a projection's, and this is an upcaster: leave it out".into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The fields that only a projection has, and whether they say something.
+    fn of_projections(&self) -> [(&'static str, bool); 4] {
+        [
+            ("schema", !self.schema.is_empty()),
+            ("queries", !self.queries.is_empty()),
+            ("headers", self.headers.as_ref().is_some_and(|headers| !headers.is_empty())),
+            ("sends", !self.sends.is_empty()),
+        ]
+    }
+}
+
+/// The name of a field that says something.
+fn given((field, is_there): (&'static str, bool)) -> Option<&'static str> {
+    is_there.then_some(field)
 }
 
 /// Checks that a plugin's name can name a file, a URL's segment and a consumer group.

@@ -1,5 +1,5 @@
-//! What stands between the host and a plugin. Only the macros `projection!` and `aggregate!` and the project's own tests
-//! use it; it may change at any time.
+//! What stands between the host and a plugin. Only the macros `projection!`, `aggregate!` and `upcaster!` and the
+//! project's own tests use it; it may change at any time.
 
 #[cfg(target_arch = "wasm32")]
 #[allow(missing_docs, unsafe_code, clippy::all, reason = "generated from the contract")]
@@ -13,10 +13,15 @@ mod handler;
 pub mod handler_bindings;
 #[cfg(target_arch = "wasm32")]
 mod imported;
+mod upcaster;
+#[cfg(target_arch = "wasm32")]
+#[allow(missing_docs, unsafe_code, clippy::all, reason = "generated from the contract")]
+pub mod upcaster_bindings;
 
 pub use handler::{Decision, decide, evolve};
 #[cfg(target_arch = "wasm32")]
 pub use imported::{decision, failure};
+pub use upcaster::upcast;
 
 use crate::error::{Error, Fault, Result};
 use crate::{Db, Event, Manifest, Projection};

@@ -208,7 +208,11 @@ fn build_into(dir: &Path, out: Option<&Path>, config: &Config) -> anyhow::Result
         .with_context(|| format!("cannot write the plugin to {}", path.display()))?;
     Ok(Built {
         name: plugin.name,
-        kind: if plugin.kind == Kind::Commands { COMMANDS } else { "projection" },
+        kind: match plugin.kind {
+            Kind::Projection => "projection",
+            Kind::Commands => COMMANDS,
+            Kind::Upcaster => "upcaster",
+        },
         version: plugin.manifest.version,
         path,
         bytes: component.len() as u64,

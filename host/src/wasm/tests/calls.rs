@@ -17,7 +17,7 @@ fn a_core_module_written_by_hand_is_a_plugin() {
 // A component that was built elsewhere is taken as it is.
 #[test]
 fn a_component_is_a_plugin() {
-    let component = crate::wasm::component::to_component(&guest(ECHO, "")).unwrap().into_owned();
+    let component = crate::wasm::to_component(&guest(ECHO, "")).unwrap().into_owned();
     assert!(wasmparser::Parser::is_component(&component));
     assert_eq!(instance(&component, &Limits::default()).apply(b"events", 1).unwrap(), b"events");
 }

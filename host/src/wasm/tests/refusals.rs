@@ -33,7 +33,7 @@ fn a_damaged_file_is_refused_with_the_position() {
     let whole = guest(ECHO, "");
     check_bytes(&whole[..whole.len() - 10], &["damaged", "offset"]);
     check_bytes(b"\0asm", &["damaged"]);
-    let component = crate::wasm::component::to_component(&whole).unwrap();
+    let component = crate::wasm::to_component(&whole).unwrap();
     check_bytes(&component[..component.len() - 10], &["damaged", "offset"]);
 }
 

@@ -155,7 +155,10 @@ impl<'a> Decided<'a> {
 }
 
 /// Where the columns of these names stand.
-fn places<const N: usize>(rows: &rows::Rows<'_>, names: &[&'static str; N]) -> Result<[usize; N], Error> {
+pub(super) fn places<const N: usize>(
+    rows: &rows::Rows<'_>,
+    names: &[&'static str; N],
+) -> Result<[usize; N], Error> {
     let mut places = [usize::MAX; N];
     for (at, column) in rows.columns().enumerate() {
         let column = column?;
@@ -170,7 +173,7 @@ fn places<const N: usize>(rows: &rows::Rows<'_>, names: &[&'static str; N]) -> R
 }
 
 /// The values of a row that stand at these places, in the order of `names`.
-fn pick<'a, const N: usize>(
+pub(super) fn pick<'a, const N: usize>(
     row: Values<'a>,
     places: &[usize; N],
     names: &[&'static str; N],
@@ -188,7 +191,7 @@ fn pick<'a, const N: usize>(
     Ok(picked.map(|value| value.unwrap_or(Value::Null)))
 }
 
-fn optional<'a, T>(
+pub(super) fn optional<'a, T>(
     value: Value<'a>,
     read: impl FnOnce(Value<'a>) -> Result<T, Error>,
 ) -> Result<Option<T>, Error> {
@@ -198,14 +201,14 @@ fn optional<'a, T>(
     }
 }
 
-fn text<'a>(value: Value<'a>, item: u32, what: &'static str) -> Result<&'a str, Error> {
+pub(super) fn text<'a>(value: Value<'a>, item: u32, what: &'static str) -> Result<&'a str, Error> {
     match value {
         Value::Text(text) => Ok(text),
         _ => Err(wrong(item, what)),
     }
 }
 
-fn bytes<'a>(value: Value<'a>, item: u32, what: &'static str) -> Result<&'a [u8], Error> {
+pub(super) fn bytes<'a>(value: Value<'a>, item: u32, what: &'static str) -> Result<&'a [u8], Error> {
     match value {
         Value::Blob(bytes) => Ok(bytes),
         Value::Text(text) => Ok(text.as_bytes()),
@@ -220,7 +223,7 @@ fn integer(value: Value<'_>, item: u32, what: &'static str) -> Result<i64, Error
     }
 }
 
-fn wrong(item: u32, column: &'static str) -> Error {
+pub(super) fn wrong(item: u32, column: &'static str) -> Error {
     Error::Value { item, column }
 }
 

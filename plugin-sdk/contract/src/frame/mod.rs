@@ -9,6 +9,7 @@
 //! * [`ops`]: the writes that it answers.
 //! * [`rows`]: the parameters and the result of a query.
 //! * [`commands`]: what `decide` is given, and the events that it answers.
+//! * [`upcast`]: the events of today that `upcast` answers.
 //! * [`value`]: SQLite's five kinds of value.
 
 mod build;
@@ -17,6 +18,7 @@ pub mod events;
 mod layout;
 pub mod ops;
 pub mod rows;
+pub mod upcast;
 pub mod value;
 
 pub use layout::{Error, HEADER_BYTES, Kind, LAYOUT_VERSION, MAGIC, NONE};

@@ -1,0 +1,58 @@
+//! An upcaster's instance, and its calls.
+
+use super::component::Component;
+use super::engine::Engine;
+use super::error::Error;
+use super::failure::Failure;
+use super::guest::{Guest, Interrupt};
+use super::kind::UPCAST;
+use super::limits::Limits;
+use super::no_database::NoDatabase;
+use super::trap::CallError;
+use wasmtime::component::Func;
+
+type UpcastResult = (Result<Vec<u8>, Failure>,);
+
+/// An upcaster's memory, and its calls. It lives on one thread at a time, which needs
+/// [`Limits::thread_stack_bytes`] of stack.
+pub struct Upcaster {
+    guest: Guest<NoDatabase>,
+    upcast: Func,
+}
+
+impl Upcaster {
+    /// Makes an instance, and runs what the plugin does at its start. `name` is whose log its messages are.
+    ///
+    /// # Errors
+    /// When it is no upcaster, an import or export is not of the contract's type, or the plugin does not start within
+    /// its limits.
+    pub fn new(engine: &Engine, component: &Component, name: &str, limits: &Limits) -> Result<Self, Error> {
+        let export = component.upcast()?;
+        let mut guest = Guest::new(engine, component, NoDatabase::new(name), limits)?;
+        let upcast = guest.function::<(&[u8],), UpcastResult>(export, UPCAST, "upcast")?;
+        Ok(Self { guest, upcast })
+    }
+
+    /// The plugin's manifest, as JSON.
+    ///
+    /// # Errors
+    /// When the plugin traps.
+    pub fn describe(&mut self) -> Result<String, CallError> {
+        self.guest.describe()
+    }
+
+    /// Upgrades a frame of `event_count` events; answers a frame of as many rows, as far as the plugin is to be believed.
+    ///
+    /// # Errors
+    /// When the plugin answers with a failure, or traps.
+    pub fn upcast(&mut self, events: &[u8], event_count: usize) -> Result<Vec<u8>, CallError> {
+        let (upcast, time) = (self.upcast, self.guest.limits().batch_time(event_count));
+        let (result,) = self.guest.call::<_, UpcastResult>(upcast, (events,), time)?;
+        Ok(result?)
+    }
+
+    /// A handle that stops this instance from another thread.
+    pub fn interrupt(&self) -> Interrupt {
+        self.guest.interrupt()
+    }
+}
