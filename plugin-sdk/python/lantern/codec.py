@@ -1,0 +1,271 @@
+"""JSON as dataclasses, and back.
+
+A reader is made once for each class, as code of its own, so that reading an event costs little more than its JSON.
+Fields are read by their names, or by ``field(metadata={"name": "orderId"})``. What a class does not have is passed over;
+what it needs and is not there, or is of another type, is :class:`~lantern.errors.Invalid`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from json import scanner
+from typing import Any, Literal, TypeVar, Union
+
+from .errors import Invalid
+
+T = TypeVar("T")
+Reader = Callable[[Any], Any]
+
+# The scanner alone: `loads` asks more of every text than it needs.
+_scan: Callable[[str, int], tuple[Any, int]] = scanner.make_scanner(json.JSONDecoder())  # type: ignore
+_decoder = json.JSONDecoder()
+_readers: dict[Any, Reader] = {}
+
+
+def parse(data: bytes | memoryview) -> Any:
+    """Reads JSON, strictly UTF-8.
+
+    Raises:
+        Invalid: with line and column.
+    """
+    try:
+        text = str(data, "utf-8")
+        try:
+            value, end = _scan(text, 0)
+            if end == len(text):
+                return value
+        except StopIteration:
+            pass
+        # Around the value there is space, or a mistake, which this one explains.
+        return _decoder.decode(text)
+    except UnicodeDecodeError as error:
+        raise Invalid(f"it is not UTF-8: {error}") from None
+    except json.JSONDecodeError as error:
+        raise Invalid(f"it is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+
+
+def dump(value: object) -> bytes:
+    """Writes JSON: dataclasses as objects, without spaces.
+
+    Raises:
+        Invalid: when a value has no JSON.
+    """
+    try:
+        text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except (TypeError, ValueError) as error:
+        raise Invalid(f"{type(value).__name__} has no JSON: {error}") from None
+
+
+def plain(value: Any) -> Any:
+    """A value of dataclasses, enums and collections as what JSON has."""
+    kind = value.__class__
+    if kind in (str, int, bool, float) or value is None:
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {_name(field): plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value]
+    if isinstance(value, (set, frozenset)):
+        raise TypeError("a set has no order: write a sorted list")
+    if isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"{kind.__name__} has no JSON")
+
+
+def reader(expected: type[T]) -> Callable[[Any], T]:
+    """What reads a value of JSON as this type."""
+    known = _readers.get(expected)
+    if known is None:
+        known = _readers[expected] = _make(expected)
+    return known
+
+
+def _name(field: dataclasses.Field[Any]) -> str:
+    return str(field.metadata.get("name", field.name))
+
+
+def _said(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _scalar(kind: type, words: str) -> Reader:
+    def read(value: Any) -> Any:
+        if value.__class__ is kind:
+            return value
+        raise Invalid(f"expected {words}, found {_said(value)}")
+
+    return read
+
+
+def _integer(value: Any) -> int:
+    if value.__class__ is int and -(2**63) <= value < 2**63:
+        return int(value)
+    raise Invalid(f"expected an integer of 64 bits, found {_said(value)}")
+
+
+def _float(value: Any) -> float:
+    if value.__class__ is float and math.isfinite(value):
+        return float(value)
+    if value.__class__ is int:
+        try:
+            return float(value)
+        except OverflowError:
+            pass
+    raise Invalid(f"expected a number, found {_said(value)}")
+
+
+_SCALARS: dict[Any, Reader] = {
+    str: _scalar(str, "a text"),
+    int: _integer,
+    bool: _scalar(bool, "true or false"),
+    float: _float,
+    type(None): _scalar(type(None), "null"),
+    Any: lambda value: value,
+    object: lambda value: value,
+    dict: _scalar(dict, "an object"),
+    list: _scalar(list, "a list"),
+}
+
+
+def _make(expected: Any) -> Reader:
+    if expected in _SCALARS:
+        return _SCALARS[expected]
+    origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (Union, types.UnionType):
+        return _union(arguments)
+    if origin is Literal:
+        return _one_of({value: value for value in arguments})
+    if origin in (list, tuple) and (origin is list or arguments[1:] == (...,)):
+        return _sequence(origin, reader(arguments[0]))
+    if origin is dict and arguments[0] is str:
+        return _mapping(reader(arguments[1]))
+    if isinstance(expected, type) and issubclass(expected, Enum):
+        return _one_of({each.value: each for each in expected})
+    if dataclasses.is_dataclass(expected) and isinstance(expected, type):
+        return _dataclass(expected)
+    raise TypeError(f"{expected!r} cannot be read from JSON: use dataclasses, str, int, float, bool, list, dict, enums")
+
+
+def _union(arguments: tuple[Any, ...]) -> Reader:
+    others = [each for each in arguments if each is not type(None)]
+    readers = [reader(each) for each in others]
+    optional = len(others) < len(arguments)
+
+    def read(value: Any) -> Any:
+        if value is None and optional:
+            return None
+        for each in readers[:-1]:
+            try:
+                return each(value)
+            except Invalid:
+                continue
+        return readers[-1](value)
+
+    return read
+
+
+def _one_of(values: dict[Any, Any]) -> Reader:
+    def read(value: Any) -> Any:
+        try:
+            return values[value]
+        except (KeyError, TypeError):
+            known = ", ".join(_said(each) for each in values)
+            raise Invalid(f"expected one of {known}, found {_said(value)}") from None
+
+    return read
+
+
+def _sequence(origin: Any, each: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        if value.__class__ is not list:
+            raise Invalid(f"expected a list, found {_said(value)}")
+        found = []
+        for place, item in enumerate(value):
+            try:
+                found.append(each(item))
+            except Invalid as error:
+                raise Invalid(f"[{place}]: {error}") from None
+        return origin(found)
+
+    return read
+
+
+def _mapping(each: Reader) -> Reader:
+    def read(value: Any) -> Any:
+        if value.__class__ is not dict:
+            raise Invalid(f"expected an object, found {_said(value)}")
+        return {key: _at(key, each, item) for key, item in value.items()}
+
+    return read
+
+
+def _at(name: str, each: Reader, value: Any) -> Any:
+    try:
+        return each(value)
+    except Invalid as error:
+        raise Invalid(f"`{name}`: {error}") from None
+
+
+def _dataclass(cls: type) -> Reader:
+    """Code that reads the fields of a class one by one: checked by their class, since that is quickest."""
+    hints = typing.get_type_hints(cls)
+    scope: dict[str, Any] = {"cls": cls, "at": _at, "Invalid": Invalid, "said": _said, "missing": dataclasses.MISSING}
+    lines = ["def read(value):", "  if value.__class__ is not dict:"]
+    lines.append("    raise Invalid('expected an object, found ' + said(value))")
+    lines.append("  try:")
+    needed, given, checks = [], [], []
+    for n, field in enumerate(dataclasses.fields(cls)):
+        if not field.init:
+            continue
+        name, kind = _name(field), hints[field.name]
+        # Recursive classes find themselves when they are read, not when they are made.
+        scope[f"r{n}"] = _SCALARS[kind] if kind in _SCALARS else _lazy(kind)
+        check = f"v{n} = at({name!r}, r{n}, v{n})"
+        if kind in (str, bool):
+            check = f"if v{n}.__class__ is not {kind.__name__}: {check}"
+        elif kind is int:
+            check = f"if v{n}.__class__ is not int or not {-(2**63)} <= v{n} < {2**63}: {check}"
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            needed.append(f"    v{n} = value[{name!r}]")
+            checks.append(f"  {check}")
+            given.append(f"{field.name}=v{n}" if field.kw_only else f"v{n}")
+        else:
+            checks.append(f"  v{n} = value.get({name!r}, missing)")
+            checks.append(f"  if v{n} is not missing:")
+            checks.append(f"    {check}")
+            checks.append(f"    more[{field.name!r}] = v{n}")
+    lines += needed or ["    pass"]
+    lines.append("  except KeyError as error:")
+    lines.append("    raise Invalid(f'the field `{error.args[0]}` is missing') from None")
+    with_defaults = any("more[" in check for check in checks)
+    lines += ["  more = {}"] if with_defaults else []
+    lines += checks
+    lines.append(f"  return cls({', '.join(given + ['**more'] * with_defaults)})")
+    exec("\n".join(lines), scope)
+    return typing.cast(Reader, scope["read"])
+
+
+def _lazy(kind: Any) -> Reader:
+    made: Reader | None = None
+
+    def read(value: Any) -> Any:
+        nonlocal made
+        made = made or reader(kind)
+        return made(value)
+
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        # Types that cannot be read are told while the plugin is built.
+        return reader(kind)
+    return read

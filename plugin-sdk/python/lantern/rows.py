@@ -1,0 +1,353 @@
+"""The rows of one table that a batch writes: found by key, changed in memory, flushed as writes.
+
+The order is that of first writing, so the same batch always gives the same writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadInput, LanternError
+from .frame import OpsWriter, Value
+from .table import DELETE, UPDATE, UPSERT, Columns, Table, places, read_sql, write_sql
+
+if TYPE_CHECKING:
+    from .db import Db
+    from .host import Host
+
+SET, ADD, MAX, MIN = 0, 1, 2, 3
+
+# What is to be written of a row.
+NOTHING, UPSERTED, UPDATED, DELETED, REPLACED, FLUSHED = range(6)
+_VERBS = {
+    NOTHING: (),
+    UPSERTED: (UPSERT,),
+    UPDATED: (UPDATE,),
+    DELETED: (DELETE,),
+    REPLACED: (DELETE, UPSERT),
+}
+
+_LEAST, _MOST = -(2**63), 2**63 - 1
+# About what a row takes beside its long texts.
+_ROW_BYTES = 160
+_LONG = 64
+
+Key = str | int | bytes | bool | tuple[str | int | bytes | bool, ...]
+
+
+def value_of(value: Any) -> Value:
+    """A value as one of SQLite's five kinds.
+
+    Raises:
+        BadInput: for an integer of more than 64 bits, and a text that is not Unicode.
+    """
+    kind = value.__class__
+    if kind is int:
+        if _LEAST <= value <= _MOST:
+            return value  # type: ignore[no-any-return]
+        raise BadInput(f"{value} does not fit the integers that SQLite holds, 64 bits: write it as text")
+    if kind is str:
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise BadInput(f"a text is not Unicode: {error}") from None
+        return value  # type: ignore[no-any-return]
+    if kind is float:
+        return value if value == value else None
+    if value is None or kind is bytes:
+        return value  # type: ignore[no-any-return]
+    if isinstance(value, int):
+        return value_of(int(value))
+    if isinstance(value, str):
+        return value_of(str(value.value if hasattr(value, "value") else str.__str__(value)))
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise LanternError(f"{value!r} is no value of SQLite: give it None, an int, a float, a str or bytes")
+
+
+class Row:
+    """A row that is being written. Columns are named as keyword arguments."""
+
+    __slots__ = (
+        "_absent",
+        "_add",
+        "_db",
+        "_event",
+        "_key",
+        "_known",
+        "_max",
+        "_min",
+        "_pending",
+        "_rows",
+        "_values",
+        "_written",
+    )
+
+    def __init__(self, db: Db, rows: Rows, key: Any) -> None:
+        self._db = db
+        self._rows = rows
+        self._key = key
+        # The last event that touched the row.
+        self._event: int | None = None
+        self._pending = NOTHING
+        self._values: list[Value] = [None] * rows.width
+        self._written = self._add = self._max = self._min = 0
+        # All values are the row's, or it is known that there is no row.
+        self._known = False
+        # There is no row in the database.
+        self._absent = False
+
+    def set(self, **columns: object) -> Row:
+        """Sets columns."""
+        row = self._current()
+        for name, value in columns.items():
+            row = row._change(name, SET, value_of(value))
+        return row
+
+    def add(self, **columns: int) -> Row:
+        """Adds to columns of integers; NULL counts as 0."""
+        row = self._current()
+        for name, value in columns.items():
+            row = row._change(name, ADD, _integer(name, value))
+        return row
+
+    def max(self, **columns: int) -> Row:
+        """Raises columns of integers to these, where they are less or NULL."""
+        row = self._current()
+        for name, value in columns.items():
+            row = row._change(name, MAX, _integer(name, value))
+        return row
+
+    def min(self, **columns: int) -> Row:
+        """Lowers columns of integers to these, where they are more or NULL."""
+        row = self._current()
+        for name, value in columns.items():
+            row = row._change(name, MIN, _integer(name, value))
+        return row
+
+    def _current(self) -> Row:
+        """This row, or the one that stands for it since what was gathered was written."""
+        if self._pending != FLUSHED:
+            return self
+        # A row that was flushed keeps in `_absent` whether it was to be made.
+        return self._db._rows(self._rows.table).enter(self._db, self._key, upsert=self._absent)
+
+    def _change(self, name: str, change: int, value: Any) -> Row:
+        place = self._rows.table.places.get(name)
+        if place is None:
+            table = self._rows.table
+            raise LanternError(f"table `{table.name}` declares no column `{name}`, only {', '.join(table.columns)}")
+        bit = 1 << place
+        values = self._values
+        if change == SET:
+            self._written |= bit
+            self._add &= ~bit
+            self._max &= ~bit
+            self._min &= ~bit
+            values[place] = value
+        elif not self._written & bit and not self._known:
+            # Nothing is known of the column: the change itself is gathered.
+            self._written |= bit
+            if change == ADD:
+                self._add |= bit
+            elif change == MAX:
+                self._max |= bit
+            else:
+                self._min |= bit
+            values[place] = value
+        else:
+            # The column's value, or what is to be added to it, is known, and changes here.
+            before = ADD if self._add & bit else MAX if self._max & bit else MIN if self._min & bit else SET
+            old = values[place]
+            if before == SET and old is None:
+                merged = value
+            elif (before == SET or before == change) and old.__class__ is int:
+                assert isinstance(old, int)
+                merged = old + value if change == ADD else max(old, value) if change == MAX else min(old, value)
+                if not _LEAST <= merged <= _MOST:
+                    return self._change_anew(name, change, value)
+            else:
+                return self._change_anew(name, change, value)
+            self._written |= bit
+            values[place] = merged
+        if value.__class__ in (str, bytes) and len(value) > _LONG:
+            self._db._bytes += len(value)
+        return self
+
+    def _change_anew(self, name: str, change: int, value: Any) -> Row:
+        """What is gathered and what comes now are not one change: the first is written, the second begins anew."""
+        upsert = self._pending != UPDATED
+        self._db._flush_rows()
+        rows = self._db._rows(self._rows.table)
+        return rows.insert(self._db, self._key, upsert)._change(name, change, value)
+
+
+def _integer(name: str, value: object) -> int:
+    number = value_of(value)
+    if number.__class__ is not int:
+        raise LanternError(f"column `{name}`: {value!r} is no integer, and only those are added and compared")
+    assert isinstance(number, int)
+    return number
+
+
+class Rows:
+    """The rows of a table."""
+
+    __slots__ = ("rows", "select", "statements", "table", "touched", "width")
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.width = len(table.columns)
+        self.rows: dict[Any, Row] = {}
+        # Statements that write, by what they write, with the places of their columns.
+        self.statements: dict[tuple[str, int, int, int, int], tuple[int, list[int]]] = {}
+        self.select: int | None = None
+        self.touched = False
+
+    def key(self, key: Any) -> Any:
+        """A key, checked: reals and NULL have no place in one, since what is equal must be equal byte for byte."""
+        width = len(self.table.key)
+        if width == 1 and key.__class__ is not tuple:
+            return self._part(key)
+        if key.__class__ is not tuple or len(key) != width:
+            given = len(key) if key.__class__ is tuple else 1
+            raise LanternError(
+                f"a key of `{self.table.name}` has the parts {', '.join(self.table.key)}; {given} were given"
+            )
+        parts = tuple(self._part(part) for part in key)
+        return parts[0] if width == 1 else parts
+
+    def _part(self, part: Any) -> Any:
+        part = value_of(part)
+        if part is None or part.__class__ is float:
+            raise LanternError(f"a key of `{self.table.name}` has {part!r}: keys are texts, integers and blobs")
+        return part
+
+    def row(self, db: Db, key: Any) -> Row:
+        """The row of a checked key, made if it is not there."""
+        row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = Row(db, self, key)
+            db._bytes += _ROW_BYTES
+        return row
+
+    def enter(self, db: Db, key: Any, *, upsert: bool) -> Row:
+        """Enters a row to write columns of it."""
+        row = self.rows.get(key)
+        if row is None:
+            row = self.row(db, key)
+            pending = UPSERTED if upsert else UPDATED
+        else:
+            pending = row._pending
+            if pending == NOTHING:
+                if row._absent and not upsert:
+                    return self._nowhere(db, key)
+                # If it was read and is there, it is there to be updated.
+                pending = UPSERTED if row._absent else UPDATED
+            elif pending == DELETED:
+                if not upsert:
+                    return self._nowhere(db, key)
+                pending = REPLACED
+            elif pending == UPDATED and upsert and not row._known:
+                # The update may have met no row, which the upsert now makes: two writes, not one.
+                db._flush_rows()
+                return db._rows(self.table).insert(db, key, upsert)
+            if row._absent or row._pending == DELETED:
+                # A new row's other columns have defaults, which only the database knows.
+                row._known = False
+                row._absent = False
+        row._pending = pending
+        row._event = db._event
+        return row
+
+    def insert(self, db: Db, key: Any, upsert: bool) -> Row:
+        """Enters a row that nothing is gathered of."""
+        row = self.row(db, key)
+        row._pending = UPSERTED if upsert else UPDATED
+        row._event = db._event
+        return row
+
+    def _nowhere(self, db: Db, key: Any) -> Row:
+        """Takes writes to a row that is not there, and loses them."""
+        row = Row(db, self, key)
+        row._pending = UPDATED
+        return row
+
+    def put(self, db: Db, key: Any, columns: Mapping[str, object]) -> None:
+        """Writes a whole row."""
+        table = self.table
+        if columns.keys() != table.places.keys():
+            raise LanternError(
+                f"{', '.join(columns) or 'nothing'} was put into `{table.name}`, which declares {', '.join(table.columns)}"
+            )
+        values = [value_of(columns[name]) for name in table.columns]
+        row = self.row(db, self.key(key))
+        row._pending = REPLACED if row._pending in (DELETED, REPLACED) else UPSERTED
+        row._values = values
+        row._written = (1 << self.width) - 1
+        row._add = row._max = row._min = 0
+        row._known, row._absent, row._event = True, False, db._event
+        db._bytes += sum(len(value) for value in values if isinstance(value, (str, bytes)))
+
+    def delete(self, db: Db, key: Any) -> None:
+        """Deletes a row."""
+        row = self.row(db, self.key(key))
+        if not row._absent:
+            row._pending = DELETED
+            row._written = row._add = row._max = row._min = 0
+            row._known, row._event = True, db._event
+
+    def load(self, db: Db, key: Any, stored: list[Value] | None) -> Row:
+        """Enters a row as the database has it."""
+        row = self.row(db, key)
+        row._known = True
+        row._absent = stored is None
+        if stored is not None:
+            row._values = stored[: self.width]
+        return row
+
+    def select_id(self, host: Host) -> int:
+        """The statement that reads a row by its key."""
+        if self.select is None:
+            self.select = host.prepare(read_sql(self.table))
+        return self.select
+
+    def flush(self, host: Host, ops: OpsWriter) -> None:
+        """Turns all rows into writes, and forgets them."""
+        parts = len(self.table.key)
+        statements = self.statements
+        push = ops.push
+        rows, self.rows = self.rows, {}
+        for row in rows.values():
+            pending = row._pending
+            key = [row._key] if parts == 1 else list(row._key)
+            # Whoever still holds the row enters it again, in the way that it was entered.
+            row._absent = pending != UPDATED
+            row._pending = FLUSHED
+            for verb in _VERBS[pending]:
+                columns = (0, 0, 0, 0) if verb == DELETE else (row._written, row._add, row._max, row._min)
+                if verb == UPDATE and not columns[0]:
+                    continue
+                known = statements.get((verb, *columns))
+                if known is None:
+                    known = self._prepare(host, verb, columns, row._event)
+                statement, written = known
+                values = row._values
+                push(statement, row._event, key + [values[place] for place in written])
+
+    def _prepare(self, host: Host, verb: str, columns: Columns, event: int | None) -> tuple[int, list[int]]:
+        try:
+            statement = host.prepare(write_sql(self.table, verb, columns))
+        except LanternError as error:
+            if error.index is None:
+                error.index = event
+            raise
+        known = self.statements[(verb, *columns)] = (statement, places(columns[0]))
+        return known
+
+    def clear(self) -> None:
+        """Forgets all rows."""
+        self.rows = {}
+        self.touched = False
