@@ -29,7 +29,10 @@ impl Compiler for Go {
         go.current_dir(&project.dir)
             .env("GOOS", "wasip1")
             .env("GOARCH", "wasm")
-            .args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"])
+            .env("CGO_ENABLED", "0")
+            // What every engine has; without them the code is larger and slower.
+            .env("GOWASM", "satconv,signext")
+            .args(["build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath", "-ldflags=-s", "-o"])
             .arg(&out)
             .arg(".");
         tools::compile(&mut go, &project.dir)?;

@@ -1,8 +1,8 @@
 //! JavaScript and TypeScript, by QuickJS in WebAssembly.
 
 use super::toolchain::{self, Registry, Toolchain};
-use super::tools;
 use super::{Compiler, Project};
+use super::{npm, tools};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -11,6 +11,9 @@ const COMPONENTIZE: Toolchain = Toolchain {
     registry: Registry::Npm,
     packages: &["componentize-qjs@0.4.5", "esbuild@0.28.2"],
 };
+
+/// What is there without npm.
+const OURS: [&str; 1] = ["@lantern/sdk"];
 
 /// Where the tools of npm are.
 pub(super) struct JavaScript(PathBuf);
@@ -24,6 +27,7 @@ impl JavaScript {
 
 impl Compiler for JavaScript {
     fn build(&self, project: &Project) -> anyhow::Result<PathBuf> {
+        npm::install(project, &OURS)?;
         let out = project.out.join("plugin.wasm");
         let mut node = Command::new("node");
         node.current_dir(&project.dir)

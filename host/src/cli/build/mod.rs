@@ -1,11 +1,15 @@
 //! `lantern build`
 
+mod assemblyscript;
+mod c;
 mod go;
 mod javascript;
+mod npm;
 mod python;
 mod rust;
 mod toolchain;
 mod tools;
+mod zig;
 
 #[cfg(test)]
 mod tests;
@@ -142,7 +146,9 @@ impl Source {
             Language::Go => Box::new(go::Go::open()?),
             Language::Python => Box::new(python::Python::open()?),
             Language::Javascript | Language::Typescript => Box::new(javascript::JavaScript::open()?),
-            _ => anyhow::bail!("{language}"),
+            Language::C => Box::new(c::C::open()?),
+            Language::Zig => Box::new(zig::Zig::open()?),
+            Language::Assemblyscript => Box::new(assemblyscript::AssemblyScript::open()?),
         };
         let mut folders = vec![dir.clone()];
         folders.extend(compiler.folders().iter().filter(|folder| **folder != dir).cloned());

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A program that has to be installed.
@@ -58,12 +58,6 @@ fn version(text: &str) -> Option<(u32, u32)> {
         let mut numbers = word.split('.').map(str::parse);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     })
-}
-
-/// Where a program is, if it is on the PATH.
-pub(super) fn find(name: &str) -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH")?;
-    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Runs a compiler; what it says goes to stderr as it is.

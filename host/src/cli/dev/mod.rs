@@ -49,7 +49,9 @@ impl Dev {
 
     async fn serve(&self, context: &Context) -> anyhow::Result<ExitCode> {
         let source = Source::open(&self.dir)?;
-        let mut sources = Sources::watch(source.folders());
+        // Both may lie in the project, and change with every deployment.
+        let others = [context.config.data_dir.as_path(), &context.config.plugins_dir];
+        let mut sources = Sources::watch(source.folders(), &others);
         if context.data.holder().is_some() {
             return self.rounds(source, Running::find(context, "dev")?, &mut sources).await;
         }

@@ -15,12 +15,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The most files that are looked at; a folder of more is no crate.
 const FILES_MAX: usize = 20_000;
 
+/// Folders that builds of some language fill, and pages of what was fetched.
+const NOT_SOURCE: [&str; 5] = ["target", "node_modules", "__pycache__", "zig-out", "venv"];
+/// Files that builds write beside the source.
+const NOT_SOURCES: [&str; 3] = ["Cargo.lock", "package-lock.json", "go.sum"];
+
 /// A file's size and the time of its last change.
 type Stamps = BTreeMap<PathBuf, (u64, Option<SystemTime>)>;
 
 /// Folders of source that are watched.
 pub struct Sources {
     folders: Vec<PathBuf>,
+    others: Vec<PathBuf>,
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
     told: Arc<Notify>,
@@ -28,8 +34,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Watches these folders, without what is built in them and what is hidden.
-    pub fn watch(folders: &[PathBuf]) -> Sources {
+    /// Watches these folders, without what is built in them, what is hidden, and `others` that may lie in them.
+    pub fn watch(folders: &[PathBuf], others: &[&Path]) -> Sources {
         let told = Arc::new(Notify::new());
         let tell = Arc::clone(&told);
         let watcher = notify::recommended_watcher(move |_| tell.notify_one());
@@ -38,6 +44,7 @@ impl Sources {
         }
         let mut sources = Sources {
             folders: folders.to_vec(),
+            others: others.iter().filter_map(|folder| resolved(folder)).collect(),
             watcher: watcher.ok(),
             watched: BTreeSet::new(),
             told,
@@ -75,7 +82,7 @@ impl Sources {
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
                 let Ok(about) = entry.metadata() else { continue };
-                if about.is_dir() && is_source_folder(&path) {
+                if about.is_dir() && is_source_folder(&path) && !self.others.contains(&path) {
                     folders.push(path);
                 } else if about.is_file() && is_source(&path) && stamps.len() < FILES_MAX {
                     stamps.insert(path, (about.len(), about.modified().ok()));
@@ -95,18 +102,25 @@ impl Sources {
     }
 }
 
+/// The path of a folder that may still have to be made, as it is found in its canonical parent.
+fn resolved(folder: &Path) -> Option<PathBuf> {
+    let parent = folder.parent().filter(|parent| *parent != Path::new(""));
+    Some(parent.unwrap_or(Path::new(".")).canonicalize().ok()?.join(folder.file_name()?))
+}
+
 fn is_source_folder(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     // Cargo marks what it builds, whatever its name.
-    !name.starts_with('.') && name != "target" && !path.join("CACHEDIR.TAG").exists()
+    !name.starts_with('.') && !NOT_SOURCE.contains(&name) && !path.join("CACHEDIR.TAG").exists()
 }
 
-/// Whether a file may be built from, by its name. `Cargo.lock` is written by builds.
+/// Whether a file may be built from, by its name.
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_temporary = [".swp", ".swx", ".tmp", ".bak", "~"].iter().any(|end| name.ends_with(end));
+    let is_other =
+        [".swp", ".swx", ".tmp", ".bak", "~", ".wasm", ".pyc"].iter().any(|end| name.ends_with(end));
     // vim tries with this name whether it can write.
-    !name.starts_with(['.', '#']) && !is_temporary && name != "Cargo.lock" && name != "4913"
+    !name.starts_with(['.', '#']) && !is_other && !NOT_SOURCES.contains(&name) && name != "4913"
 }
 
 #[cfg(test)]
@@ -124,12 +138,13 @@ mod tests {
     async fn a_change_is_one_of_source_and_not_of_what_is_built() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
-        for folder in ["src", "target/release", ".git", "build"] {
+        for folder in ["src", "target/release", ".git", "build", "data", "node_modules/x", ".lantern/sdk"] {
             fs::create_dir_all(path(folder)).unwrap();
         }
         fs::write(path("build/CACHEDIR.TAG"), "").unwrap();
         fs::write(path("src/lib.rs"), "one").unwrap();
-        let mut sources = Sources::watch(&[dir.path().to_owned()]);
+        let data = path("data");
+        let mut sources = Sources::watch(&[dir.path().to_owned()], &[&data]);
         let built = [
             "target/a",
             "target/release/b",
@@ -138,6 +153,11 @@ mod tests {
             "Cargo.lock",
             "src/.lib.rs.swp",
             "src/lib.rs~",
+            "data/log",
+            "node_modules/x/index.js",
+            ".lantern/sdk/index.js",
+            "package-lock.json",
+            "plugin.wasm",
         ];
         for name in built {
             fs::write(path(name), "x").unwrap();
@@ -154,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_saved_while_nobody_waits_is_not_lost() {
         let dir = tempfile::tempdir().unwrap();
-        let mut sources = Sources::watch(&[dir.path().to_owned()]);
+        let mut sources = Sources::watch(&[dir.path().to_owned()], &[]);
         fs::create_dir(dir.path().join("events")).unwrap();
         fs::write(dir.path().join("events/mod.rs"), "one").unwrap();
         assert_eq!(changed(&mut sources).await, [dir.path().join("events/mod.rs")]);

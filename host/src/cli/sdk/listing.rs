@@ -18,7 +18,9 @@ const LEFT_OUT: [&str; 9] = [
 ];
 
 /// Folders of tests: of an SDK they stay here, a template's are the user's first.
-const TESTS: [&str; 2] = ["tests", "test"];
+const TESTS: [&str; 3] = ["tests", "test", "testdata"];
+/// How the names of tests end.
+const TEST_ENDS: [&str; 5] = ["_test.go", "_test.c", ".test.js", ".test.mjs", ".test.ts"];
 
 /// The files below `root`, by their paths from there with `/`, in order.
 ///
@@ -36,7 +38,8 @@ pub(super) fn files(root: &Path) -> io::Result<Vec<String>> {
             let is_template = path.split('/').any(|part| part.starts_with("template"));
             let is_hidden = name.starts_with('.') && !name.starts_with(".gitignore");
             let is_left_out = LEFT_OUT.contains(&&*name) || name.ends_with(".wasm") || name.ends_with(".pyc");
-            if is_hidden || is_left_out || (TESTS.contains(&&*name) && !is_template) {
+            let is_test = TESTS.contains(&&*name) || TEST_ENDS.iter().any(|end| name.ends_with(end));
+            if is_hidden || is_left_out || (is_test && !is_template) {
                 continue;
             }
             if entry.file_type()?.is_dir() {

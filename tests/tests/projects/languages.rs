@@ -1,0 +1,147 @@
+//! What `lantern new` makes.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use lantern_tests::report::{say, skip};
+use serde_json::Value;
+
+use crate::Desk;
+
+const KINDS: [&str; 4] = ["projection", "aggregate", "upcaster", "process-manager"];
+
+/// A language as `--lang` has it.
+pub struct Language {
+    pub name: &'static str,
+    /// What has to be installed: each of these commands succeeds.
+    needs: &'static [&'static str],
+    /// What to install if one does not.
+    install: &'static str,
+    /// The kinds that are built: all where that is quick.
+    kinds: &'static [&'static str],
+    /// Runs the native unit tests of a project in its folder, where that needs nothing but the language; nothing otherwise.
+    native: Option<&'static str>,
+}
+
+pub const LANGUAGES: [Language; 8] = [
+    Language {
+        name: "rust",
+        needs: &["cargo --version"],
+        install: "Rust: https://rustup.rs",
+        kinds: &KINDS,
+        native: None,
+    },
+    Language {
+        name: "go",
+        needs: &["go version"],
+        install: "Go 1.24 or newer: https://go.dev/doc/install",
+        kinds: &KINDS,
+        native: Some("go test ./..."),
+    },
+    Language {
+        name: "python",
+        needs: &["python3 -m pip --version"],
+        install: "Python 3.10 or newer with pip: apt-get install python3-pip",
+        kinds: &["projection"],
+        native: None,
+    },
+    Language {
+        name: "javascript",
+        needs: &["node --version", "npm --version"],
+        install: "Node.js 20 or newer with npm: https://nodejs.org",
+        kinds: &KINDS,
+        native: None,
+    },
+    Language {
+        name: "typescript",
+        needs: &["node --version", "npm --version"],
+        install: "Node.js 20 or newer with npm: https://nodejs.org",
+        kinds: &KINDS,
+        native: None,
+    },
+    Language {
+        name: "c",
+        needs: &["python3 -m pip --version"],
+        install: "Python 3.10 or newer with pip, from which Zig comes: apt-get install python3-pip",
+        kinds: &KINDS,
+        native: None,
+    },
+    Language {
+        name: "zig",
+        needs: &["python3 -m pip --version"],
+        install: "Python 3.10 or newer with pip, from which Zig comes: apt-get install python3-pip",
+        kinds: &KINDS,
+        native: None,
+    },
+    Language {
+        name: "assemblyscript",
+        needs: &["node --version", "npm --version"],
+        install: "Node.js 20 or newer with npm: https://nodejs.org",
+        kinds: &KINDS,
+        native: None,
+    },
+];
+
+impl Language {
+    /// Whether it can be built here. If not, that is said.
+    pub fn is_there(&self) -> bool {
+        let works = |command: &&str| {
+            let done = Command::new("sh")
+                .args(["-c", command])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status();
+            done.is_ok_and(|status| status.success())
+        };
+        let is_there = self.needs.iter().all(works);
+        if !is_there {
+            skip(self.install);
+        }
+        is_there
+    }
+}
+
+// What people are given to begin with must work before they have changed anything.
+#[test]
+fn a_new_project_is_built_and_passes_its_own_tests_in_every_language() -> Result<()> {
+    let mut broken = Vec::new();
+    for language in LANGUAGES.iter().filter(|language| language.is_there()) {
+        let desk = Desk::new()?;
+        for kind in language.kinds {
+            let begun = Instant::now();
+            if let Err(error) = check(&desk, language, kind) {
+                broken.push(format!("{kind} in {}: {error:#}", language.name));
+            }
+            say(&format!("{kind} in {}: {:.1} s", language.name, begun.elapsed().as_secs_f64()));
+        }
+    }
+    ensure!(broken.is_empty(), "{}", broken.join("\n"));
+    Ok(())
+}
+
+fn check(desk: &Desk, language: &Language, kind: &str) -> Result<()> {
+    let name = format!("my-{kind}");
+    let Language { name: lang, native, .. } = language;
+    desk.run(&format!("lantern new {name} --lang {lang} --kind {kind}"))?;
+    let built = desk.run(&format!("cd {name} && lantern build --json"))?;
+    let built: Value = serde_json::from_str(&built).with_context(|| built.clone())?;
+    ensure!(built["name"] == *name, "it calls itself {built}");
+    let expected = match kind {
+        "aggregate" => "commands",
+        "upcaster" => "upcaster",
+        _ => "projection",
+    };
+    ensure!(built["kind"] == expected, "it is {built}");
+    if let Some(native) = native {
+        desk.run(&format!("cd {name} && {native}"))?;
+    }
+    // What is written beside the source is not for git.
+    let ignored = fs::read_to_string(desk.folder().join(&name).join(".gitignore"))?;
+    if !ignored.lines().any(|line| line.trim_matches('/') == "plugins") {
+        bail!("its .gitignore lets plugins be committed");
+    }
+    Ok(())
+}
