@@ -1,8 +1,9 @@
 //! A case of a command handler: events of one aggregate, then a command to it.
 
-use super::case::{Case, Command, Event, Rejected, When};
+use super::case::{Case, Command, Event, When};
 use super::log::TIME_MS;
-use super::values::is_same;
+use super::then::{Rejected, Table};
+use super::values::{is_same, shown_json};
 use super::{Bench, Error, Problem, Stopped, failure, made, misplaced};
 use crate::aggregate_store;
 use crate::command::{self, Alone, Asked, Verdict};
@@ -68,7 +69,7 @@ pub fn run(bench: &Bench, case: &Case) -> Result<Vec<Problem>, Stopped> {
 /// Sees that the case is one of a command handler.
 fn check<'c>(bench: &Bench, case: &'c Case) -> Result<Option<&'c Command>, Error> {
     let then = &case.then;
-    let tables = |tables: &[super::case::Table]| tables.first().map(|table| table.line);
+    let tables = |tables: &[Table]| tables.first().map(|table| table.line);
     for (key, line) in [
         ("rows", tables(&then.rows)),
         ("queries", tables(&then.queries)),
@@ -181,7 +182,8 @@ fn rejected(expected: &Rejected, found: &crate::wasm::Rejection) -> Option<Probl
         && !detail.as_ref().is_some_and(|detail| is_same(wanted, detail))
     {
         details.push(format!("- detail: {wanted}"));
-        details.push(format!("+ detail: {}", found.detail.as_deref().unwrap_or("none")));
+        let found = found.detail.as_deref().map_or("none".to_owned(), |detail| shown_json(detail.as_bytes()));
+        details.push(format!("+ detail: {found}"));
     }
     if details.is_empty() {
         return None;

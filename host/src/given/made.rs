@@ -1,8 +1,8 @@
 //! Events that a plugin has made, compared with those that it should.
 
 use super::Problem;
-use super::case::Made;
-use super::values::is_same;
+use super::then::Made;
+use super::values::{is_same, shown_json};
 
 /// Compares events, each of a type and a payload, in order.
 pub fn compare(line: usize, expected: &[Made], made: &[(String, Vec<u8>)]) -> Option<Problem> {
@@ -40,5 +40,5 @@ fn fits(expected: &Made, (kind, payload): &(String, Vec<u8>)) -> bool {
 
 /// An event as a test would write it.
 pub fn show((kind, payload): &(String, Vec<u8>)) -> String {
-    format!("{{ type: {kind}, data: {} }}", String::from_utf8_lossy(payload))
+    format!("{{ type: {kind}, data: {} }}", shown_json(payload))
 }

@@ -1,8 +1,8 @@
 //! Commands that a process manager has sent, compared with those that it should.
 
 use super::Problem;
-use super::case::Sent;
-use super::values::is_same;
+use super::then::Sent;
+use super::values::{is_same, shown_json};
 use crate::read_model::outbox::Message;
 use jiff::Timestamp;
 
@@ -47,7 +47,7 @@ fn fits(expected: &Sent, sent: &Message) -> bool {
 /// A message as a test would write it.
 fn show(sent: &Message) -> String {
     let Message { aggregate, id, command, key, payload, .. } = sent;
-    let data = String::from_utf8_lossy(payload);
+    let data = shown_json(payload);
     let due = sent.due_ms.map(|due| format!(", due: {}", time(due))).unwrap_or_default();
     format!("{{ aggregate: {aggregate}, id: {id}, command: {command}, data: {data}, key: {key}{due} }}")
 }

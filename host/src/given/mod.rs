@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //!
-//! * [`Case`]: a case, as [`read`] finds it in a file. `yaml`, `fields`, `values`: what files are made of.
+//! * [`Case`]: a case, as [`read`] finds it in a file; `then`: what it expects. `yaml`, `fields`, `values`: what files are made of.
 //! * [`Bench`]: a plugin, and [`Bench::run`], which answers what is otherwise than it should be.
 //! * `log`: the events of a case as records of a log.
 //! * `projection`, `handler`: how a case is run for each kind of plugin.
@@ -18,6 +18,7 @@ mod made;
 mod messages;
 mod projection;
 mod rows;
+mod then;
 mod values;
 mod yaml;
 

@@ -1,8 +1,9 @@
 //! A case of a projection: its events go through applier and writer into a read model of its own.
 
-use super::case::{Case, Table, When};
+use super::case::{Case, When};
 use super::fields::unknown;
 use super::log::{Log, Written};
+use super::then::Table;
 use super::values::Expected;
 use super::{Bench, Error, Problem, Stopped, failure, messages, misplaced, rows};
 use crate::event;

@@ -1,7 +1,7 @@
 //! Rows that came out, compared with rows that should.
 
-use super::case::{Row, Table};
 use super::fields::unknown;
+use super::then::{Row, Table};
 use super::values::shown;
 use super::{Error, Problem};
 use crate::read_model::Cell;
@@ -28,13 +28,11 @@ pub fn compare(table: &Table, columns: &[String], rows: &[Vec<Cell>]) -> Result<
     if missing.is_empty() && extra.is_empty() {
         return Ok(None);
     }
-    let what = if table.is_ordered { "in this order" } else { "in any order" };
-    let text = format!(
-        "`{}` should have {}, {what}, and has {}",
-        table.name,
-        count(expected.len()),
-        count(rows.len())
-    );
+    let text = if expected.len() == rows.len() {
+        format!("`{}` has other rows{}", table.name, if table.is_ordered { ", or another order" } else { "" })
+    } else {
+        format!("`{}` should have {}, and has {}", table.name, count(expected.len()), count(rows.len()))
+    };
     let mut problem = Problem::new(table.line, text);
     let all: Vec<usize> = named(&expected, columns.len());
     for &index in missing.iter().take(SHOWN_MAX) {

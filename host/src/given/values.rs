@@ -160,6 +160,14 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| u8::try_from(high << 4 | low).ok()).collect()
 }
 
+/// JSON in the form that expectations are shown in: names in their order. What is no JSON stays as it is.
+pub fn shown_json(bytes: &[u8]) -> String {
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(json) => json.to_string(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
 /// Whether two JSON values say the same. JSON has one kind of number, so 3 is 3.0.
 pub fn is_same(one: &serde_json::Value, other: &serde_json::Value) -> bool {
     use serde_json::Value;
