@@ -58,8 +58,11 @@ pub struct Event {
     /// Its payload; `None` is a tombstone.
     pub payload: Option<Vec<u8>>,
     /// Headers beside those of its envelope.
-    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    pub headers: NamedBytes,
 }
+
+/// Names and values; a header may have none.
+pub type NamedBytes = Vec<(String, Option<Vec<u8>>)>;
 
 /// A command to an aggregate.
 #[derive(Clone, Debug)]
@@ -149,7 +152,7 @@ fn event(node: &Node) -> Result<Event, Error> {
     })
 }
 
-fn headers(node: &Node) -> Result<Vec<(String, Option<Vec<u8>>)>, Error> {
+fn headers(node: &Node) -> Result<NamedBytes, Error> {
     let Value::Map(entries) = &node.value else {
         return Err(Error::new(node.line, format!("`headers` should be a map, and is {}", form(node))));
     };

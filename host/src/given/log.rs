@@ -1,7 +1,7 @@
 //! The events of a case as records of a log, as the plugin's envelope wants them.
 
 use super::Error;
-use super::case::Event;
+use super::case::{Event, NamedBytes};
 use crate::event::{Header, Headers, Record};
 use lantern_contract::manifest::{Envelope, Manifest};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ pub struct Written {
     timestamp_ms: i64,
     key: Option<Vec<u8>>,
     payload: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
+    headers: NamedBytes,
 }
 
 impl Written {
