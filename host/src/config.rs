@@ -185,14 +185,17 @@ fn explain(error: &toml::de::Error) -> String {
 fn suggestion(message: &str) -> Option<String> {
     let (unknown, expected) = message.split_once(", expected ")?;
     let unknown = unknown.strip_prefix("unknown field ")?.trim_matches('`');
-    expected
-        .split('`')
-        .skip(1)
-        .step_by(2)
+    closest(unknown, expected.split('`').skip(1).step_by(2)).map(str::to_owned)
+}
+
+/// The known name that is most like this one, if it is like it.
+pub fn closest<'k>(unknown: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .into_iter()
         .map(|known| (strsim::jaro_winkler(unknown, known), known))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known.to_owned())
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

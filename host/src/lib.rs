@@ -9,6 +9,7 @@
 //! * [`http`]: deployments and queries for programs of this machine.
 //! * [`deployment`]: what runs and what shall run: deploy, swap, rebuild, promote, roll back.
 //! * [`catalog`]: what is deployed, as it was left, and the history.
+//! * [`given`]: given-when-then: cases of a test, run against a plugin without a log.
 //! * [`config`]: `lantern.toml`, environment and flags; composes the options that the modules own.
 //! * [`data_dir`]: where everything lies, and who may write it.
 //! * [`command`]: one aggregate type: decide, append, keep, answer.
@@ -30,6 +31,7 @@ pub mod config;
 pub mod data_dir;
 pub mod deployment;
 pub mod event;
+pub mod given;
 pub mod host;
 pub mod http;
 pub mod log;

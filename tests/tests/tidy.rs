@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The host's modules from top to bottom: each imports only from those below it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "cli",
     "host",
     "http",
     "deployment",
     "catalog",
+    "given",
     "config",
     "data_dir",
     "command",

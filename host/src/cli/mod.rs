@@ -29,6 +29,7 @@ mod run;
 mod running;
 mod sdk;
 mod status;
+mod test;
 mod token;
 mod topics;
 mod verify;
@@ -84,6 +85,7 @@ enum Command {
     Run(run::Run),
     Dev(dev::Dev),
     Build(build::Build),
+    Test(test::Test),
     Deploy(deploy::Deploy),
     Promote(promote::Promote),
     Discard(discard::Discard),
@@ -120,6 +122,7 @@ pub fn main() -> ExitCode {
                 Command::Run(run) => run.run(context),
                 Command::Dev(dev) => dev.run(context),
                 Command::Build(build) => build.run(&context),
+                Command::Test(test) => test.run(&context),
                 Command::Deploy(deploy) => deploy.run(&context),
                 Command::Promote(promote) => promote.run(&context),
                 Command::Discard(discard) => discard.run(&context),

@@ -1,6 +1,7 @@
 //! `lantern produce`: JSON lines into a topic.
 
 use super::{Context, output};
+use crate::event::fields;
 use crate::log::{self, Client, Producer, Report};
 use anyhow::{Context as _, anyhow, bail};
 use flate2::bufread::MultiGzDecoder;
@@ -8,7 +9,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -169,10 +169,12 @@ impl Produce {
     }
 
     fn send(&self, producer: &Producer, event: &Map<String, Value>, line: &[u8]) -> anyhow::Result<()> {
-        let key = self.key_field.as_deref().map(|field| key(event, field)).transpose()?;
-        let kind = self.type_field.as_deref().map(|field| kind(event, field)).transpose()?;
+        let of = anyhow::Error::msg;
+        let key = self.key_field.as_deref().map(|field| fields::key(event, field)).transpose().map_err(of)?;
+        let kind =
+            self.type_field.as_deref().map(|field| fields::kind(event, field)).transpose().map_err(of)?;
         let time = match self.time_field.as_deref() {
-            Some(field) => time(event, field)?,
+            Some(field) => fields::time(event, field).map_err(of)?,
             None => Timestamp::now(),
         };
         let mut headers: Vec<(&str, &[u8])> = vec![("content-type", b"application/json")];
@@ -224,43 +226,6 @@ fn not_an_object(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let reason = text.split(" at line ").next().unwrap_or_default();
     format!("this is not a JSON object: {reason}")
-}
-
-/// The value at a path whose dots lead into objects.
-fn find<'e>(event: &'e Map<String, Value>, path: &str) -> anyhow::Result<&'e Value> {
-    let mut names = path.split('.');
-    let first = names.next().and_then(|name| event.get(name));
-    first
-        .and_then(|value| names.try_fold(value, |value, name| value.get(name)))
-        .with_context(|| format!("there is no field `{path}`"))
-}
-
-fn key<'e>(event: &'e Map<String, Value>, path: &str) -> anyhow::Result<Cow<'e, str>> {
-    match find(event, path)? {
-        Value::String(text) => Ok(text.into()),
-        Value::Number(number) => Ok(number.to_string().into()),
-        Value::Bool(flag) => Ok(flag.to_string().into()),
-        other => bail!("the key's field `{path}` should be a string, a number or a boolean, but is {other}"),
-    }
-}
-
-fn kind<'e>(event: &'e Map<String, Value>, path: &str) -> anyhow::Result<&'e str> {
-    match find(event, path)? {
-        Value::String(text) if !text.is_empty() => Ok(text),
-        other => bail!("the type's field `{path}` should be a string that is not empty, but is {other}"),
-    }
-}
-
-fn time(event: &Map<String, Value>, path: &str) -> anyhow::Result<Timestamp> {
-    let value = find(event, path)?;
-    let parsed = match value {
-        Value::String(text) => text.parse().ok(),
-        Value::Number(number) => number.as_i64().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
-        _ => None,
-    };
-    parsed.with_context(|| {
-        format!("the time's field `{path}` should be milliseconds since 1970 or RFC 3339, but is {value}")
-    })
 }
 
 /// A random UUID (RFC 9562, version 4).
@@ -347,23 +312,5 @@ mod tests {
         assert_eq!(&id[14..15], "4");
         assert!("89ab".contains(&id[19..20]));
         assert_ne!(id, unique_id());
-    }
-
-    // Keys, types and times may stand anywhere in an event, and what cannot be one is told.
-    #[test]
-    fn fields_are_found_or_told() {
-        let event = r#"{"a":{"b":7,"s":"x"},"t":1700000000123,"d":"2023-11-14T22:13:20.123Z","n":null}"#;
-        let event: Map<String, Value> = serde_json::from_str(event).expect("the test's JSON is right");
-        assert_eq!(key(&event, "a.b").expect("a number"), "7");
-        assert_eq!(kind(&event, "a.s").expect("a string"), "x");
-        let ms = |path| time(&event, path).map(Timestamp::as_millisecond);
-        assert_eq!(ms("t").expect("a number"), 1_700_000_000_123);
-        assert_eq!(ms("d").expect("RFC 3339"), 1_700_000_000_123);
-        for told in
-            [key(&event, "a"), key(&event, "n"), key(&event, "a.b.c"), kind(&event, "a.b").map(Cow::from)]
-        {
-            assert!(told.is_err());
-        }
-        assert!(ms("a.s").expect_err("no time").to_string().contains("RFC 3339"));
     }
 }

@@ -67,8 +67,11 @@ pub(super) struct Domain {
 }
 
 /// What was decided, checked.
-pub(super) enum Verdict {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Type and payload of each event.
     Events(Vec<(String, Vec<u8>)>),
+    /// The domain says no.
     Rejected(wasm::Rejection),
 }
 

@@ -10,10 +10,11 @@
 //! * `catch_up`: reads what the log has and the store has not.
 //! * `inlet`: commands that come by the log.
 //! * `record`: events and decisions as records of the log, and back.
-//! * `domain`: the plugin, as the writer calls it.
+//! * `domain`: the plugin, as the writer calls it; [`Alone`]: as a test of it does, without a log.
 //! * [`dispatch`]: sends what process managers want sent.
 
 mod aggregates;
+mod alone;
 mod catch_up;
 pub mod dispatch;
 mod domain;
@@ -28,7 +29,8 @@ pub mod status;
 mod tests;
 mod writer;
 
-pub use domain::fold;
+pub use alone::{Alone, Asked};
+pub use domain::{Verdict, fold};
 pub use error::Error;
 pub use handler::{Handler, Setup};
 pub use options::Options;

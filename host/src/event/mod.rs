@@ -8,6 +8,7 @@
 
 mod envelope;
 mod error;
+pub mod fields;
 mod headers;
 mod json_field;
 mod structured;

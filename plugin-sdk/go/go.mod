@@ -1,0 +1,3 @@
+module lantern.dev/sdk-go
+
+go 1.24

@@ -1,0 +1,536 @@
+package lantern
+
+import (
+	"math"
+	"math/bits"
+
+	"lantern.dev/sdk-go/internal/frame"
+)
+
+// The rows of one table that a batch writes: found by key, changed in memory, flushed as writes.
+//
+// Nothing is allocated per row: keys and texts lie one behind the other in an arena, in the form that they have in a frame,
+// and columns in one list of cells. A flush copies. The order is that of first writing and the hash is a fixed one, so
+// the same batch always gives the same writes.
+type cache struct {
+	table   *Table
+	arena   []byte
+	entries []entry
+	// The columns of all entries, one entry after the other.
+	cells []cell
+	// Open addressing: an entry's position plus one, or 0. The length is a power of two, at least twice the entries.
+	slots []uint32
+	// Statements that write, by what they write.
+	statements []prepared
+	read       uint32
+	canRead    bool
+	touched    bool
+}
+
+type prepared struct {
+	statement statement
+	id        uint32
+}
+
+// intent says whether a row that is not there is to be made.
+type intent uint8
+
+const (
+	intentUpsert intent = iota
+	intentUpdate
+)
+
+// change is how a column is changed.
+type change uint8
+
+const (
+	changeSet change = iota
+	changeAdd
+	changeMax
+	changeMin
+	changeUnknown
+)
+
+// pending is what is to be written of a row.
+type pending uint8
+
+const (
+	// It was only read.
+	pendingNothing pending = iota
+	pendingUpsert
+	pendingUpdate
+	pendingDelete
+	// It is deleted, and then made anew.
+	pendingReplace
+)
+
+type cellKind uint8
+
+const (
+	cellNull cellKind = iota
+	cellInteger
+	// Any other value, as a frame has it: at a position of the arena, of a length.
+	cellEncoded
+)
+
+type cell struct {
+	n      int64
+	length uint32
+	kind   cellKind
+}
+
+type entry struct {
+	columns written
+	hash    uint32
+	// The key's place in the arena.
+	keyPos, keyLen uint32
+	// The last event that touched the row; -1 is none.
+	event   int32
+	pending pending
+	// All cells have the row's values, or it is known that there is no row.
+	known bool
+	// There is no row in the database.
+	absent bool
+}
+
+func (c *cache) sizeBytes() int {
+	const perEntry, perCell = 64, 16
+	return len(c.arena) + len(c.entries)*perEntry + len(c.cells)*perCell
+}
+
+func (c *cache) clear() {
+	c.touched = false
+	c.arena, c.cells, c.entries = c.arena[:0], c.cells[:0], c.entries[:0]
+	clear(c.slots)
+}
+
+func (c *cache) key(at int) []byte {
+	e := &c.entries[at]
+	return c.arena[e.keyPos : e.keyPos+e.keyLen]
+}
+
+// row copies a known entry's values.
+func (c *cache) row(at int) (Row, *Error) {
+	width := len(c.table.Columns)
+	row := Row{columns: c.table.Columns, values: make([]frame.Value, width)}
+	for nth := range row.values {
+		switch cell := c.cells[at*width+nth]; cell.kind {
+		case cellInteger:
+			row.values[nth] = frame.Value{Tag: frame.TagInteger, Bits: cell.n}
+		case cellEncoded:
+			value, err := frame.ReadValue(c.arena[cell.n : cell.n+int64(cell.length)])
+			if err != nil {
+				return Row{}, failure(Other, "%v", err)
+			}
+			if value.Bytes != nil {
+				value.Bytes = append([]byte{}, value.Bytes...)
+			}
+			row.values[nth] = value
+		}
+	}
+	return row, nil
+}
+
+// exists says whether a known entry has a row.
+func (c *cache) exists(at int) bool {
+	e := &c.entries[at]
+	return !e.absent && e.pending != pendingDelete
+}
+
+// find is the entry of a key; -1 if there is none.
+func (c *cache) find(key []any) (int, *Error) {
+	start := len(c.arena)
+	if err := c.appendKey(key); err != nil {
+		return -1, err
+	}
+	at, _ := c.slotOf(hash(c.arena[start:]), start)
+	c.arena = c.arena[:start]
+	return at, nil
+}
+
+// Answers of `enter` beside an entry.
+const (
+	// There is no row to write to.
+	noRow = -1
+	// What is gathered of the row must be flushed first.
+	flushFirst = -2
+)
+
+// enter enters a row with an intent.
+func (c *cache) enter(key []any, intent intent, event int32) (int, *Error) {
+	start := len(c.arena)
+	if err := c.appendKey(key); err != nil {
+		return noRow, err
+	}
+	at, isNew := c.entry(start)
+	e := &c.entries[at]
+	next := e.pending
+	switch e.pending {
+	case pendingNothing:
+		switch {
+		case intent == intentUpsert && (isNew || e.absent):
+			next = pendingUpsert
+		case intent == intentUpdate && !isNew && e.absent:
+			return noRow, nil
+		default:
+			// It was read, so it is there; or it is updated if it is.
+			next = pendingUpdate
+		}
+	case pendingDelete:
+		if intent == intentUpdate {
+			return noRow, nil
+		}
+		next = pendingReplace
+	case pendingUpdate:
+		// The update may have met no row, which an upsert now makes: two writes, not one.
+		if intent == intentUpsert && !e.known {
+			return flushFirst, nil
+		}
+	}
+	if e.absent || e.pending == pendingDelete {
+		// A new row's other columns have defaults, which only the database knows.
+		e.known, e.absent = false, false
+	}
+	e.pending, e.event = next, event
+	return at, nil
+}
+
+// insert enters a row that nothing is gathered of, by its encoded key.
+func (c *cache) insert(key []byte, intent intent, event int32) int {
+	start := len(c.arena)
+	c.arena = append(c.arena, key...)
+	at, _ := c.entry(start)
+	e := &c.entries[at]
+	e.pending = pendingUpsert
+	if intent == intentUpdate {
+		e.pending = pendingUpdate
+	}
+	e.event = event
+	return at
+}
+
+// set sets a column of an entry.
+func (c *cache) set(at, column int, value any) *Error {
+	cell, err := c.encode(value)
+	if err != nil {
+		return err
+	}
+	c.cells[at*len(c.table.Columns)+column] = cell
+	mark(&c.entries[at].columns, column, changeSet)
+	return nil
+}
+
+func mark(columns *written, column int, change change) {
+	bit := uint64(1) << column
+	columns.all |= bit
+	columns.add &^= bit
+	columns.max &^= bit
+	columns.min &^= bit
+	switch change {
+	case changeAdd:
+		columns.add |= bit
+	case changeMax:
+		columns.max |= bit
+	case changeMin:
+		columns.min |= bit
+	}
+}
+
+func (e *entry) before(column int) change {
+	bit := uint64(1) << column
+	switch {
+	case e.columns.all&bit == 0:
+		if e.known {
+			return changeSet
+		}
+		return changeUnknown
+	case e.columns.add&bit != 0:
+		return changeAdd
+	case e.columns.max&bit != 0:
+		return changeMax
+	case e.columns.min&bit != 0:
+		return changeMin
+	}
+	return changeSet
+}
+
+// change changes a column of an entry by an integer. False: this cannot be put together with what is gathered.
+func (c *cache) change(at, column int, change change, n int64) bool {
+	cell := &c.cells[at*len(c.table.Columns)+column]
+	e := &c.entries[at]
+	before := e.before(column)
+	if before == changeUnknown {
+		// Nothing is known of the column: the change itself is gathered.
+		mark(&e.columns, column, change)
+		cell.kind, cell.n = cellInteger, n
+		return true
+	}
+	// The column's value, or what is to be added to it, is known, and changes here.
+	switch {
+	case before == changeSet && cell.kind == cellNull:
+		cell.n = n
+	case cell.kind != cellInteger || before != changeSet && before != change:
+		return false
+	case change == changeAdd:
+		sum := cell.n + n
+		if (sum > cell.n) != (n > 0) && n != 0 {
+			return false
+		}
+		cell.n = sum
+	case change == changeMax:
+		cell.n = max(cell.n, n)
+	case change == changeMin:
+		cell.n = min(cell.n, n)
+	}
+	cell.kind = cellInteger
+	e.columns.all |= 1 << column
+	return true
+}
+
+// put writes a whole row: its key, and all of its columns.
+func (c *cache) put(row []any, event int32) *Error {
+	keys, width := len(c.table.Key), len(c.table.Columns)
+	if len(row) != keys+width {
+		return failure(Other, "%d values were put into %s, which declares the key %q and the columns %q: %d values",
+			len(row), c.table.Name, c.table.Key, c.table.Columns, keys+width)
+	}
+	start := len(c.arena)
+	if err := c.appendKey(row[:keys]); err != nil {
+		return err
+	}
+	at, _ := c.entry(start)
+	for nth, value := range row[keys:] {
+		cell, err := c.encode(value)
+		if err != nil {
+			return err
+		}
+		c.cells[at*width+nth] = cell
+	}
+	e := &c.entries[at]
+	if e.pending == pendingDelete || e.pending == pendingReplace {
+		e.pending = pendingReplace
+	} else {
+		e.pending = pendingUpsert
+	}
+	e.columns = written{}
+	if width > 0 {
+		e.columns.all = math.MaxUint64 >> (64 - width)
+	}
+	e.known, e.absent, e.event = true, false, event
+	return nil
+}
+
+func (c *cache) delete(key []any, event int32) *Error {
+	start := len(c.arena)
+	if err := c.appendKey(key); err != nil {
+		return err
+	}
+	at, _ := c.entry(start)
+	if e := &c.entries[at]; !e.absent {
+		e.pending, e.columns, e.known, e.event = pendingDelete, written{}, true, event
+	}
+	return nil
+}
+
+// load enters a row as the database has it.
+func (c *cache) load(key []any, row Row, found bool) (int, *Error) {
+	start := len(c.arena)
+	if err := c.appendKey(key); err != nil {
+		return -1, err
+	}
+	at, _ := c.entry(start)
+	c.entries[at].known, c.entries[at].absent = true, !found
+	for nth, value := range row.values[:min(len(row.values), len(c.table.Columns))] {
+		into := &c.cells[at*len(c.table.Columns)+nth]
+		switch value.Tag {
+		case frame.TagNull:
+			*into = cell{}
+		case frame.TagInteger:
+			*into = cell{kind: cellInteger, n: value.Bits}
+		default:
+			pos := len(c.arena)
+			c.arena = value.Append(c.arena)
+			*into = cell{kind: cellEncoded, n: int64(pos), length: uint32(len(c.arena) - pos)}
+		}
+	}
+	return at, nil
+}
+
+func (c *cache) encode(value any) (cell, *Error) {
+	switch v := value.(type) {
+	case nil:
+		return cell{}, nil
+	case int64:
+		return cell{kind: cellInteger, n: v}, nil
+	case int:
+		return cell{kind: cellInteger, n: int64(v)}, nil
+	}
+	pos := len(c.arena)
+	arena, err := appendValue(c.arena, value)
+	if err != nil {
+		return cell{}, err
+	}
+	c.arena = arena
+	if arena[pos] == frame.TagNull || arena[pos] == frame.TagInteger {
+		value, _ := frame.ReadValue(arena[pos:])
+		c.arena = arena[:pos]
+		return cell{kind: cellKind(value.Tag), n: value.Bits}, nil
+	}
+	return cell{kind: cellEncoded, n: int64(pos), length: uint32(len(arena) - pos)}, nil
+}
+
+// flush turns all rows into writes, and forgets them.
+func (c *cache) flush(host Host, writes *frame.OpsWriter) *Error {
+	for at := range c.entries {
+		e := &c.entries[at]
+		var err *Error
+		switch e.pending {
+		case pendingUpsert:
+			err = c.write(at, statement{verbUpsert, e.columns}, host, writes)
+		case pendingUpdate:
+			if e.columns.all != 0 {
+				err = c.write(at, statement{verbUpdate, e.columns}, host, writes)
+			}
+		case pendingDelete, pendingReplace:
+			err = c.write(at, statement{verb: verbDelete}, host, writes)
+			if err == nil && e.pending == pendingReplace {
+				err = c.write(at, statement{verbUpsert, e.columns}, host, writes)
+			}
+		}
+		if err != nil {
+			return err.at(int(e.event))
+		}
+	}
+	c.clear()
+	return nil
+}
+
+func (c *cache) write(at int, s statement, host Host, writes *frame.OpsWriter) *Error {
+	id, err := c.prepare(s, host)
+	if err != nil {
+		return err
+	}
+	e := &c.entries[at]
+	arena := append(writes.Begin(), c.arena[e.keyPos:e.keyPos+e.keyLen]...)
+	count := len(c.table.Key)
+	cells := c.cells[at*len(c.table.Columns):]
+	for rest := s.columns.all; rest != 0; rest &= rest - 1 {
+		switch cell := &cells[bits.TrailingZeros64(rest)]; cell.kind {
+		case cellNull:
+			arena = frame.AppendNull(arena)
+		case cellInteger:
+			arena = frame.AppendInteger(arena, cell.n)
+		case cellEncoded:
+			arena = append(arena, c.arena[cell.n:cell.n+int64(cell.length)]...)
+		}
+		count++
+	}
+	writes.End(arena, id, int(e.event), count)
+	return nil
+}
+
+func (c *cache) prepare(s statement, host Host) (uint32, *Error) {
+	for i := range c.statements {
+		if c.statements[i].statement == s {
+			return c.statements[i].id, nil
+		}
+	}
+	id, err := host.Prepare(c.table.writeSQL(s))
+	if err != nil {
+		return 0, AsError(err)
+	}
+	c.statements = append(c.statements, prepared{s, id})
+	return id, nil
+}
+
+// appendKey appends a key to the arena.
+func (c *cache) appendKey(key []any) *Error {
+	if len(key) != len(c.table.Key) {
+		return failure(Other, "a key of %s has the parts %q; %d were given", c.table.Name, c.table.Key, len(key))
+	}
+	start := len(c.arena)
+	for nth, part := range key {
+		pos := len(c.arena)
+		arena, err := appendValue(c.arena, part)
+		if err == nil && (arena[pos] == frame.TagNull || arena[pos] == frame.TagReal) {
+			// What is equal must be equal byte for byte, and NULL is equal to nothing.
+			err = failure(Other, "%s of %s is a key: it can be a text, an integer or bytes, not a real and not NULL", c.table.Key[nth], c.table.Name)
+		}
+		if err != nil {
+			c.arena = c.arena[:start]
+			return err
+		}
+		c.arena = arena
+	}
+	return nil
+}
+
+// entry is the entry of the key that the arena has from `start` on, and whether it was made here.
+func (c *cache) entry(start int) (at int, isNew bool) {
+	h := hash(c.arena[start:])
+	at, slot := c.slotOf(h, start)
+	if at >= 0 {
+		c.arena = c.arena[:start]
+		return at, false
+	}
+	if (len(c.entries)+1)*2 > len(c.slots) {
+		c.grow()
+		_, slot = c.slotOf(h, start)
+	}
+	at = len(c.entries)
+	c.slots[slot] = uint32(at) + 1
+	c.entries = append(c.entries, entry{hash: h, keyPos: uint32(start), keyLen: uint32(len(c.arena) - start), event: -1})
+	for range c.table.Columns {
+		c.cells = append(c.cells, cell{})
+	}
+	return at, true
+}
+
+// slotOf is the entry of the key that the arena has from `start` on, or else -1 and the free slot for it.
+func (c *cache) slotOf(h uint32, start int) (at, slot int) {
+	if len(c.slots) == 0 {
+		return -1, 0
+	}
+	key, mask := c.arena[start:], len(c.slots)-1
+	slot = firstSlot(h, len(c.slots))
+	// Half of the slots are free, so this ends.
+	for c.slots[slot] != 0 {
+		at = int(c.slots[slot]) - 1
+		if e := &c.entries[at]; e.hash == h && string(c.arena[e.keyPos:e.keyPos+e.keyLen]) == string(key) {
+			return at, slot
+		}
+		slot = (slot + 1) & mask
+	}
+	return -1, slot
+}
+
+func (c *cache) grow() {
+	c.slots = make([]uint32, max(64, len(c.slots)*2))
+	mask := len(c.slots) - 1
+	for at := range c.entries {
+		slot := firstSlot(c.entries[at].hash, len(c.slots))
+		for c.slots[slot] != 0 {
+			slot = (slot + 1) & mask
+		}
+		c.slots[slot] = uint32(at) + 1
+	}
+}
+
+// hash is by multiplication, eight bytes at a time. It needs no protection against chosen keys: a batch is bounded in size,
+// and its time has a deadline.
+func hash(key []byte) uint32 {
+	const factor = 0x517c_c1b7_2722_0a95
+	h, last := uint64(len(key)), uint64(0)
+	for ; len(key) >= 8; key = key[8:] {
+		h = (bits.RotateLeft64(h, 5) ^ frame.Word(key, 0)) * factor
+	}
+	for _, b := range key {
+		last = last<<8 | uint64(b)
+	}
+	return uint32(((bits.RotateLeft64(h, 5) ^ last) * factor) >> 32)
+}
+
+// firstSlot is where the search for a hash begins: at its highest bits, which every bit of the key has had a part in.
+func firstSlot(h uint32, slots int) int {
+	return int(h >> (32 - bits.TrailingZeros(uint(slots))))
+}
