@@ -31,7 +31,7 @@ pub const LANGUAGES: [Language; 8] = [
         needs: &["cargo --version"],
         install: "Rust: https://rustup.rs",
         kinds: &KINDS,
-        native: None,
+        native: Some("cargo test --quiet"),
     },
     Language {
         name: "go",
@@ -85,8 +85,12 @@ pub const LANGUAGES: [Language; 8] = [
 ];
 
 impl Language {
-    /// Whether it can be built here. If not, that is said.
+    /// Whether it can be built here, and is wanted by `LANTERN_LANGUAGES`. If it cannot, that is said.
     pub fn is_there(&self) -> bool {
+        let wanted = std::env::var("LANTERN_LANGUAGES").unwrap_or_default();
+        if !wanted.is_empty() && !wanted.split(',').any(|name| name == self.name) {
+            return false;
+        }
         let works = |command: &&str| {
             let done = Command::new("sh")
                 .args(["-c", command])
