@@ -6,7 +6,7 @@
 //! * [`Case`]: a case, as [`read`] finds it in a file; `then`: what it expects. `yaml`, `fields`, `values`: what files are made of.
 //! * [`Bench`]: a plugin, and [`Bench::run`], which answers what is otherwise than it should be.
 //! * `log`: the events of a case as records of a log.
-//! * `projection`, `handler`: how a case is run for each kind of plugin.
+//! * `projection`, `handler`, `upcaster`: how a case is run for each kind of plugin.
 //! * `rows`, `messages`, `made`: what came out, compared with what should.
 
 mod case;
@@ -19,6 +19,7 @@ mod messages;
 mod projection;
 mod rows;
 mod then;
+mod upcaster;
 mod values;
 mod yaml;
 
@@ -91,6 +92,7 @@ impl Bench {
         match self.plugin.kind {
             Kind::Projection => projection::run(self, case),
             Kind::Commands => handler::run(self, case),
+            Kind::Upcaster => upcaster::run(self, case),
         }
     }
 }
