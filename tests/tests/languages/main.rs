@@ -2,6 +2,7 @@
 //! in every language, are given the same and must answer the same.
 
 mod aggregates;
+mod by_hand;
 mod events;
 mod failures;
 mod plugins;
