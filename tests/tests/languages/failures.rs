@@ -1,0 +1,173 @@
+//! A failure says what and which event, whatever language it comes from.
+
+use super::events::{Record, json, record};
+use super::plugins::{Built, Kind, all, engine, limits};
+use anyhow::{Context, Result, bail, ensure};
+use lantern::wasm::{CallError, Failure, Fault, Imports, Instance, Level};
+use lantern_contract::frame::value::Value;
+use lantern_contract::frame::{events, ops, rows};
+use std::time::Instant;
+
+/// A database that knows the statements of this test: one table is missing, and `ones` takes no 2.
+#[derive(Default)]
+struct Database {
+    statements: Vec<String>,
+    logged: Vec<String>,
+}
+
+impl Database {
+    fn refuse<T>(message: &str, index: Option<u32>) -> Result<T, Failure> {
+        Err(Failure { fault: Fault::Sql, message: message.to_owned(), index })
+    }
+}
+
+impl Imports for Database {
+    fn deadline(&mut self, _at: Instant) {}
+
+    fn log(&mut self, _level: Level, message: &str) {
+        self.logged.push(message.to_owned());
+    }
+
+    fn prepare(&mut self, sql: &str) -> Result<u32, Failure> {
+        if sql.contains("missing") {
+            return Self::refuse("no such table: missing", None);
+        }
+        self.statements.push(sql.to_owned());
+        Ok(u32::try_from(self.statements.len()).unwrap_or(0) - 1)
+    }
+
+    fn apply(&mut self, frame: &[u8]) -> Result<u32, Failure> {
+        let ops = ops::Ops::parse(frame).map_err(|error| broken(&error))?;
+        for op in ops.iter() {
+            let op = op.map_err(|error| broken(&error))?;
+            if self.statements[op.statement as usize].contains("INTO ones") {
+                return Self::refuse("CHECK constraint failed: n = 1", op.event);
+            }
+        }
+        Ok(0)
+    }
+
+    fn query(&mut self, _statement: u32, _params: &[u8], _rows_max: u32) -> Result<Vec<u8>, Failure> {
+        let mut writer = rows::Writer::new();
+        writer.column("n");
+        writer.push([Value::Integer(0)]);
+        let mut frame = Vec::new();
+        writer.finish(&mut frame);
+        Ok(frame)
+    }
+}
+
+fn broken(error: &impl std::fmt::Display) -> Failure {
+    Failure { fault: Fault::Other, message: format!("a broken frame: {error}"), index: None }
+}
+
+/// How a case must end.
+enum End {
+    Fails(Fault, &'static str),
+    Crashes,
+}
+
+fn cases() -> Vec<(Record, End)> {
+    let how = |how: &str| json("Fail", &format!(r#"{{"how":"{how}"}}"#));
+    let mut cases = vec![
+        (how("bad-input"), End::Fails(Fault::BadInput, "refused by the domain")),
+        (how("other"), End::Fails(Fault::Other, "an ordinary error")),
+        (how("unknown"), End::Fails(Fault::Sql, "no such table: missing")),
+        (how("query"), End::Fails(Fault::Sql, "CHECK constraint failed")),
+        (how("crash"), End::Crashes),
+        (how("what"), End::Fails(Fault::BadInput, "")),
+        (json("Row", r#"{"id":"r","ops":"put 1;jump"}"#), End::Fails(Fault::BadInput, "")),
+        (json("Row", r#"{"id":"r","ops":"put x"}"#), End::Fails(Fault::BadInput, "")),
+        (json("Values", r#"{"id":"v","i":1}"#), End::Fails(Fault::BadInput, "")),
+        (record("Count", None), End::Fails(Fault::BadInput, "")),
+        (record("Count", Some(vec![0xff, 0xfe])), End::Fails(Fault::BadInput, "")),
+    ];
+    for data in [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        r#"{"account":"a"}"#,
+        r#"{"account":"a","n":"1"}"#,
+        r#"{"account":"a","n":1.5}"#,
+        r#"{"account":"a","n":null}"#,
+        r#"{"account":"a","n":9223372036854775808}"#,
+        r#"{"account":"a","n":-9223372036854775809}"#,
+        r#"{"account":7,"n":1}"#,
+        r#"{"account":"a","n":1} x"#,
+        r#"{"account":"a","n":01}"#,
+        r#"{"account":"a,"n":1}"#,
+    ] {
+        cases.push((json("Count", data), End::Fails(Fault::BadInput, "")));
+    }
+    cases
+}
+
+// Who debugs a plugin at night sees which event it was and why, and whatever the failing batch had written is gone: the next batch on the
+// same instance writes its own rows only.
+#[test]
+fn every_failure_names_its_event_and_leaves_nothing_behind() -> Result<()> {
+    let mut wrong = Vec::new();
+    for built in all(Kind::Projection)? {
+        for (record, end) in cases() {
+            let said = || String::from_utf8_lossy(record.payload.as_deref().unwrap_or(b"-")).into_owned();
+            if let Err(error) = check(built, &record, &end) {
+                wrong.push(format!("{}: {} {}: {error:#}", built.language, record.kind, said()));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+fn check(built: &Built, failing: &Record, end: &End) -> Result<()> {
+    let mut instance = Instance::new(engine()?, &built.plugin.component, Database::default(), &limits())?;
+    let good = json("Count", r#"{"account":"a","n":1}"#);
+    let batch = [json("Count", r#"{"account":"b","n":1}"#), good.clone(), failing.clone(), good.clone()];
+    let error = match instance.apply(&frame(&batch), batch.len()) {
+        Err(error) => error,
+        Ok(_) => bail!("it was applied"),
+    };
+    match (end, error) {
+        (End::Fails(fault, words), CallError::Failure(failure)) => {
+            ensure!(failure.fault == *fault && failure.message.contains(words), "it failed by {failure:?}");
+            ensure!(failure.index == Some(2), "it blames the event {:?}: {failure:?}", failure.index);
+        }
+        (End::Crashes, CallError::Failure(failure)) => {
+            ensure!(failure.message.contains("boom"), "it failed by {failure:?}");
+            ensure!(failure.index == Some(2), "it blames the event {:?}: {failure:?}", failure.index);
+        }
+        (End::Crashes, CallError::Trap { message, .. }) => {
+            ensure!(message.contains("boom"), "it trapped: {message}");
+            // A trapped instance is not called again.
+            return Ok(());
+        }
+        (_, error) => bail!("it ended by {error:?}"),
+    }
+    let answered = instance.apply(&frame(&[good]), 1).context("the batch after the failure")?;
+    let left = ops::Ops::parse(&answered)?.len();
+    ensure!(left == 1, "the batch after it wrote {left} rows instead of one");
+    Ok(())
+}
+
+/// The frame of a batch.
+pub fn frame(records: &[Record]) -> Vec<u8> {
+    let mut writer = events::Writer::new();
+    for (offset, record) in records.iter().enumerate() {
+        let trace = record.trace.as_ref().map(|trace| ("trace", trace.as_deref()));
+        let event = events::NewEvent {
+            kind: record.kind,
+            topic: "conformance",
+            partition: 0,
+            offset: i64::try_from(offset).unwrap_or(0),
+            timestamp_ms: record.timestamp_ms,
+            key: record.key.as_deref(),
+            payload: record.payload.as_deref(),
+        };
+        writer.push(event, trace);
+    }
+    let mut frame = Vec::new();
+    writer.finish(&mut frame);
+    frame
+}

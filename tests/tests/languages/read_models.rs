@@ -1,0 +1,115 @@
+//! The same events give the same rows, whatever language folds them.
+
+use super::events::{self, Record};
+use super::plugins::{Built, Kind, all, compare};
+use anyhow::{Context, Result, ensure};
+use lantern::read_model::Fingerprint;
+use lantern_tests::client;
+use lantern_tests::guest::Plugin;
+use lantern_tests::log::{Log, on};
+use lantern_tests::read_model::ReadModel;
+use lantern_tests::site::{Site, transcript};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use std::time::Duration;
+
+const TOPIC: &str = "conformance";
+/// Repeatable: the reference's own tests are where chance belongs.
+const SEED: u64 = 5;
+
+// Byte for byte, by the hash that `lantern verify` compares: integers that a double cannot hold, negative zero, characters beyond the
+// first plane, NULL and empty, a megabyte, errors that were caught. And in batches of another size, where other rows are gathered.
+#[test]
+fn the_same_events_give_the_same_read_model_in_every_language() -> Result<()> {
+    on(&Log::Embedded, |log| {
+        let whole = read_models(log, "")?;
+        let cut = read_models(log, "[batch]\nevents_max = 7\n")?;
+        let mut wrong = Vec::new();
+        let (_, expected) = whole.first().context("the reference is always there")?;
+        for (language, found) in whole.iter().chain(&cut) {
+            for (table, hash) in &expected.tables {
+                if found.tables.get(table) != Some(hash) {
+                    wrong.push(format!("{language}: the table {table}"));
+                }
+            }
+            if found.hash != expected.hash {
+                wrong.push(format!("{language}: {} instead of {}", found.hash, expected.hash));
+            }
+        }
+        ensure!(wrong.is_empty(), "not as in the reference:\n{}", wrong.join("\n"));
+        Ok(())
+    })
+}
+
+// All say the same of themselves, but for the name.
+#[test]
+fn every_language_writes_the_same_manifest() -> Result<()> {
+    for kind in [Kind::Projection, Kind::Aggregate, Kind::Upcaster] {
+        compare(kind, |built| {
+            let named = |text: &str| text.replace(built.language, "LANGUAGE");
+            let mut manifest = built.plugin.manifest.clone();
+            manifest.name = named(&manifest.name);
+            manifest.topics = manifest.topics.iter().map(|topic| named(topic)).collect();
+            if kind != Kind::Projection {
+                // What only a projection's manifest must say.
+                manifest.version.clear();
+                manifest.description.clear();
+            }
+            Ok(manifest)
+        })?;
+    }
+    Ok(())
+}
+
+/// Applies the events by every language, side by side in one process.
+fn read_models(log: &Log<'_>, settings: &str) -> Result<Vec<(&'static str, Fingerprint)>> {
+    let plugins = all(Kind::Projection)?;
+    let mut site = Site::new(log)?
+        .with_settings(&format!("{settings}[limits]\nevent_ms_max = 60000\ncall_ms_max = 60000\n"))?;
+    for built in &plugins {
+        site.deploy(&Plugin { name: built.plugin.name.clone(), wasm: built.wasm.clone() })?;
+    }
+    let host = {
+        let mut host = site.start()?;
+        host.await_broker()?;
+        client::create_topic(site.address(), TOPIC, 1)?;
+        produce(site.address(), &events::all(SEED))?;
+        host
+    };
+    host.terminate()?;
+    let output = site.run_once()?;
+    ensure!(output.status.success(), "{}", transcript(&output));
+    plugins.iter().map(|built| Ok((built.language, fingerprint(&site, built)?))).collect()
+}
+
+fn fingerprint(site: &Site, built: &Built) -> Result<Fingerprint> {
+    let path = site.data().join("read-models").join(format!("{}.db", built.plugin.name));
+    let model = ReadModel::open(&path)?;
+    let rows = |sql| model.number(sql);
+    // That it is not the hash of nothing.
+    ensure!(rows("SELECT count(*) FROM records")? == 30 && rows("SELECT count(*) FROM reads")? > 500);
+    Ok(Fingerprint::of(&path)?)
+}
+
+fn produce(address: &str, records: &[Record]) -> Result<()> {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", address)
+        .set("enable.idempotence", "true")
+        .set("message.max.bytes", "4000000")
+        .create()?;
+    for record in records {
+        let mut headers =
+            OwnedHeaders::new().insert(Header { key: "type", value: Some(record.kind.as_bytes()) });
+        if let Some(trace) = &record.trace {
+            headers = headers.insert(Header { key: "trace", value: trace.as_ref() });
+        }
+        let mut message: BaseRecord<'_, Vec<u8>, Vec<u8>> =
+            BaseRecord::to(TOPIC).partition(0).headers(headers).timestamp(record.timestamp_ms);
+        message.key = record.key.as_ref();
+        message.payload = record.payload.as_ref();
+        producer.send(message).map_err(|(error, _)| error)?;
+    }
+    producer.flush(Duration::from_millis(client::ANSWER_MS_MAX))?;
+    Ok(())
+}
