@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The host's modules from top to bottom: each imports only from those below it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "cli",
     "host",
     "http",
@@ -17,6 +17,7 @@ const LAYERS: [&str; 15] = [
     "data_dir",
     "command",
     "projection",
+    "upcast",
     "plugin",
     "wasm",
     "read_model",

@@ -6,6 +6,7 @@ mod calls;
 mod handlers;
 mod limits;
 mod refusals;
+mod upcasters;
 
 use super::{Component, Engine, Failure, Fault, Imports, Instance, Level, Limits};
 use std::sync::OnceLock;
