@@ -5,9 +5,11 @@
 
 mod handlers;
 mod tokens;
+mod upcasters;
 
 pub use handlers::Handler;
 pub use tokens::{Scope, Token};
+pub use upcasters::Upcaster;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::path::{Path, PathBuf};
@@ -189,6 +191,7 @@ impl Catalog {
         }
         connection.execute_batch(handlers::TABLE).map_err(failed)?;
         connection.execute_batch(tokens::TABLES).map_err(failed)?;
+        connection.execute_batch(upcasters::TABLE).map_err(failed)?;
         Ok(Catalog { connection: Mutex::new(connection), path: path.into() })
     }
 

@@ -14,6 +14,7 @@
 //! * [`data_dir`]: where everything lies, and who may write it.
 //! * [`command`]: one aggregate type: decide, append, keep, answer.
 //! * [`projection`]: one projection: fetch, decode, batch, apply, commit.
+//! * [`upcast`]: old events become events of today, before anybody sees them.
 //! * [`plugin`]: an artifact: bytes, digest, exports, manifest.
 //! * [`aggregate_store`]: states, events and idempotency keys of one aggregate type.
 //! * [`wasm`]: the engine. The only module that knows wasmtime.
@@ -38,4 +39,5 @@ pub mod log;
 pub mod plugin;
 pub mod projection;
 pub mod read_model;
+pub mod upcast;
 pub mod wasm;

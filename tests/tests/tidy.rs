@@ -18,6 +18,7 @@ const LAYERS: [&str; 16] = [
     "data_dir",
     "command",
     "projection",
+    "upcast",
     "plugin",
     "wasm",
     "read_model",

@@ -124,6 +124,31 @@ impl Store {
         find().map_err(|source| self.storage(source))
     }
 
+    /// Says what the events are that states are made of, by the upcasters that they come through. If those were others,
+    /// every state is to be made anew.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn make_of(&mut self, upcast_version: &str) -> Result<(), Error> {
+        let make = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            let before: Option<String> = transaction
+                .query_row("SELECT value FROM about WHERE key = 'upcast_version'", [], |row| row.get(0))
+                .optional()?;
+            // One that was made before there were upcasters says nothing of them.
+            if before.unwrap_or_default() == upcast_version {
+                return Ok(());
+            }
+            // No plugin has state version 0.
+            transaction.execute("UPDATE aggregates SET state_version = 0", [])?;
+            transaction
+                .execute("INSERT OR REPLACE INTO about VALUES ('upcast_version', ?1)", [upcast_version])?;
+            transaction.commit()
+        };
+        let made = make(&mut self.connection);
+        made.map_err(|source| self.storage(source))
+    }
+
     /// Begins a transaction; without [`Transaction::commit`] it is undone.
     ///
     /// # Errors

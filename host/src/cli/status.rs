@@ -32,6 +32,8 @@ struct Report {
     projections: Vec<Projection>,
     /// The command handlers.
     handlers: Vec<command::Status>,
+    /// The upcasters, as a running host tells of them.
+    upcasters: Vec<report::Upcaster>,
 }
 
 #[derive(Serialize)]
@@ -67,10 +69,12 @@ impl Status {
         let client = context.config.kafka.servers().and_then(|_| Client::new(&context.config.kafka).ok());
         let mut projections = Vec::new();
         let mut handlers = Vec::new();
+        let mut upcasters = Vec::new();
         for plugin in deployed(host.as_ref()) {
             match plugin {
                 Deployed::Projection(plugin) => projections.push(told(plugin)),
                 Deployed::Commands(handler) => handlers.push(handler.status),
+                Deployed::Upcaster(upcaster) => upcasters.push(upcaster),
             }
         }
         for name in context.data.read_models() {
@@ -80,7 +84,7 @@ impl Status {
         }
         projections.sort_by(|a, b| a.name.cmp(&b.name));
         let handlers = aggregate::statuses(context, handlers);
-        let report = Report { host, broker, projections, handlers };
+        let report = Report { host, broker, projections, handlers, upcasters };
         if self.json {
             output::json(&report)?
         } else {
@@ -166,6 +170,7 @@ fn show(report: &Report) -> anyhow::Result<()> {
     if let Some(Broker { address, embedded }) = &report.broker {
         output::line(&format!("log at {address}{}", if *embedded { " (embedded)" } else { "" }))?;
     }
+    show_upcasters(&report.upcasters)?;
     show_handlers(&report.handlers)?;
     if report.projections.is_empty() {
         return output::line("no read model yet");
@@ -195,6 +200,23 @@ fn show(report: &Report) -> anyhow::Result<()> {
         }
         if let Some(rebuild) = rebuild {
             output::line(&format!("{name}: {}", show::progress(rebuild)))?;
+        }
+    }
+    Ok(())
+}
+
+fn show_upcasters(upcasters: &[report::Upcaster]) -> anyhow::Result<()> {
+    if upcasters.is_empty() {
+        return Ok(());
+    }
+    let mut table = output::table(&["upcaster", "state", "topics", "old types"]);
+    for report::Upcaster { name, state, topics, types, .. } in upcasters {
+        table.add_row([name.clone(), state.to_string(), topics.join(", "), types.join(", ")]);
+    }
+    output::line(&table.to_string())?;
+    for report::Upcaster { name, error, .. } in upcasters {
+        if let Some(error) = error {
+            output::line(&format!("{name}: {error}"))?;
         }
     }
     Ok(())

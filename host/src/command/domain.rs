@@ -3,6 +3,7 @@
 use super::Error;
 use crate::aggregate_store::Event;
 use crate::plugin::Plugin;
+use crate::upcast::{self, Chain, Today};
 use crate::wasm::{self, CallError, Decision, Engine, Fault, Limits};
 use lantern_contract::frame::commands::{Decided, Request};
 use lantern_contract::frame::events::{NewEvent, Writer};
@@ -62,6 +63,8 @@ pub(super) struct Domain {
     pub topic: String,
     source: Box<dyn Source>,
     logic: Option<Box<dyn Logic>>,
+    /// What its events come through before it sees them; none where there are no upcasters.
+    upcasters: Option<Chain>,
     frame: Vec<u8>,
     events: Writer,
 }
@@ -76,8 +79,8 @@ pub enum Verdict {
 }
 
 impl Domain {
-    pub fn new(name: String, topic: String, source: Box<dyn Source>) -> Self {
-        Domain { name, topic, source, logic: None, frame: Vec::new(), events: Writer::new() }
+    pub fn new(name: String, topic: String, source: Box<dyn Source>, upcasters: Option<Chain>) -> Self {
+        Domain { name, topic, source, logic: None, upcasters, frame: Vec::new(), events: Writer::new() }
     }
 
     pub fn digest(&self) -> String {
@@ -86,6 +89,16 @@ impl Domain {
 
     pub fn state_version(&self) -> u32 {
         self.source.state_version()
+    }
+
+    /// What states depend on beside the plugin's state version: which upcasters its events come through.
+    pub fn upcast_version(&self) -> &str {
+        self.upcasters.as_ref().map_or("", Chain::version)
+    }
+
+    /// Has its events come through other upcasters.
+    pub fn upcast_by(&mut self, upcasters: Chain) {
+        self.upcasters = Some(upcasters);
     }
 
     /// Goes on with another plugin, or stays when it does not start.
@@ -150,7 +163,7 @@ impl Domain {
     pub fn evolve(&mut self, id: &str, state: Option<&[u8]>, events: &[Event]) -> Result<Vec<u8>, Error> {
         let mut writer = std::mem::take(&mut self.events);
         let mut frame = std::mem::take(&mut self.frame);
-        write(&mut writer, &self.topic, id, events);
+        write(&mut writer, &self.topic, id, events, self.upcasters.as_mut())?;
         writer.finish(&mut frame);
         let evolved = self.logic().map(|logic| logic.evolve(state, &frame, events.len()));
         self.events = writer;
@@ -166,8 +179,15 @@ impl Domain {
     }
 }
 
-/// Events as `evolve` is given them: always the same, whether they were just decided or come from the log.
-fn write(writer: &mut Writer, topic: &str, id: &str, events: &[Event]) {
+/// Events as `evolve` is given them, as they are today: always the same, whether they were just decided or come from the
+/// log.
+fn write(
+    writer: &mut Writer,
+    topic: &str,
+    id: &str,
+    events: &[Event],
+    mut upcasters: Option<&mut Chain>,
+) -> Result<(), Error> {
     for event in events {
         let new = NewEvent {
             kind: &event.kind,
@@ -179,8 +199,28 @@ fn write(writer: &mut Writer, topic: &str, id: &str, events: &[Event]) {
             key: Some(id.as_bytes()),
             payload: Some(&event.payload),
         };
-        writer.push(new, std::iter::empty());
+        let today = match &mut upcasters {
+            Some(upcasters) => upcasters.upcast(new).map_err(|error| not_upcast(&error, id, event))?,
+            None => None,
+        };
+        match today {
+            Some(Today { kind, payload }) => {
+                let today = NewEvent { kind: &kind, payload: payload.as_deref(), ..new };
+                writer.push(today, std::iter::empty());
+            }
+            None => writer.push(new, std::iter::empty()),
+        }
     }
+    Ok(())
+}
+
+fn not_upcast(error: &upcast::Error, id: &str, event: &Event) -> Error {
+    let upcast::Error { upcaster, kind, message, .. } = error;
+    Error::plugin(format!(
+        "the upcaster {upcaster} cannot upcast the event {kind}, version {} of `{id}`: {message}. Deploy a version of \
+         {upcaster} that can, or `lantern rollback {upcaster}` to the one before",
+        event.version
+    ))
 }
 
 /// The state of an aggregate after these events, by an instance of a caller's own: for the trial of a plugin.
@@ -193,10 +233,11 @@ pub fn fold(
     id: &str,
     state: Option<&[u8]>,
     events: &[Event],
+    upcasters: &mut Chain,
 ) -> Result<Vec<u8>, Error> {
     let mut writer = Writer::new();
     let mut frame = Vec::new();
-    write(&mut writer, topic, id, events);
+    write(&mut writer, topic, id, events, Some(upcasters))?;
     writer.finish(&mut frame);
     handler.evolve(state, &frame, events.len()).map_err(Error::plugin)
 }

@@ -7,6 +7,7 @@ use super::{Answer, Command, Error, Options, State, Status};
 use crate::aggregate_store::{self, Aggregate, Reader};
 use crate::log;
 use crate::plugin::Plugin;
+use crate::upcast::{Chain, Upcasters};
 use crate::wasm::{Engine, Limits};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,6 +24,8 @@ const NAME_BYTES_MAX: usize = 1_024;
 pub struct Setup {
     /// Its plugin. The manifest's name is the aggregate type.
     pub plugin: Arc<Plugin>,
+    /// What its events come through before it sees them.
+    pub upcasters: Upcasters,
     /// The file that its aggregates are kept in.
     pub store: PathBuf,
     /// The log.
@@ -128,13 +131,14 @@ impl Handler {
     /// # Errors
     /// When the system has no more threads.
     pub fn start(setup: Setup) -> std::io::Result<Handler> {
-        let Setup { plugin, store, log, engine, limits, options } = setup;
+        let Setup { plugin, upcasters, store, log, engine, limits, options } = setup;
+        let upcasters = Chain::new(&upcasters, &engine, &limits);
         let stack_bytes = limits.thread_stack_bytes();
         let run = move |plugin| -> Box<dyn Source> {
             Box::new(PluginSource { plugin, engine: engine.clone(), limits: limits.clone() })
         };
         let topic = plugin.manifest.topics.first().cloned().unwrap_or_default();
-        let domain = Domain::new(plugin.name.clone(), topic, run(plugin));
+        let domain = Domain::new(plugin.name.clone(), topic, run(plugin), Some(upcasters));
         Handler::start_with(Parts { store, log, options, stack_bytes }, domain, Box::new(run))
     }
 
@@ -211,6 +215,16 @@ impl Handler {
     pub(super) async fn swap_with(&self, source: Box<dyn Source>) -> Result<Duration, Error> {
         let (reply, swapped) = oneshot::channel();
         self.ask(Request::Swap(source, reply), swapped).await?
+    }
+
+    /// Has events come through other upcasters, from between two commands on. States that were made of other events are
+    /// made anew when they are touched.
+    ///
+    /// # Errors
+    /// When the handler is over.
+    pub async fn upcast_by(&self, upcasters: Chain) -> Result<(), Error> {
+        let (reply, done) = oneshot::channel();
+        self.ask(Request::Upcast(Box::new(upcasters), reply), done).await?
     }
 
     /// Makes every state anew that is not of the plugin's state version, and answers how many that were.

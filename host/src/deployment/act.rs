@@ -6,8 +6,7 @@ use super::report::{Done, Outcome, RebuildState};
 use super::slot::{Building, Slot, State};
 use super::{Action, Deployments, Error};
 use crate::catalog::{self, Wanted};
-use crate::plugin::Plugin;
-use crate::projection::{self, Status};
+use crate::projection::{self, Author, Status};
 use crate::read_model::{self, Durability};
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +28,9 @@ impl Deployments {
         if let Some(handler) = handler {
             return self.act_on_handler(&handler, action, by).await;
         }
+        if self.inner.has_upcaster(name) {
+            return self.act_on_upcaster(name, action, by).await;
+        }
         let slot = self.inner.known(name)?;
         let mut state = slot.state.lock().await;
         self.refuse_when_stopping()?;
@@ -45,7 +47,7 @@ impl Deployments {
         let (result, pause) = done?;
         let outcome = Outcome {
             name: name.to_owned(),
-            digest: state.plugin.as_ref().map(|plugin| plugin.digest.to_string()).unwrap_or_default(),
+            digest: state.author.as_ref().map(|author| author.plugin.digest.to_string()).unwrap_or_default(),
             result,
             generation: match (&state.rebuild, result) {
                 (Some(building), Done::Rebuilding) => building.generation,
@@ -77,7 +79,7 @@ impl Deployments {
         }
     }
 
-    fn catalogued(&self, slot: &Slot) -> Result<catalog::Plugin, Error> {
+    pub(super) fn catalogued(&self, slot: &Slot) -> Result<catalog::Plugin, Error> {
         let known = self.inner.catalog.plugin(&slot.name)?;
         known.ok_or_else(|| Error::Unknown { name: slot.name.clone() })
     }
@@ -92,7 +94,7 @@ impl Deployments {
         &self,
         slot: &Arc<Slot>,
         state: &mut State,
-        plugin: &Arc<Plugin>,
+        author: &Author,
         generation: u32,
         rebuilder: Option<&Rebuilder>,
     ) -> Result<Option<Duration>, Error> {
@@ -120,7 +122,7 @@ impl Deployments {
             return Self::not_now(format!("{reason}. Generation {live} of {} stays live", slot.name));
         }
         self.inner.catalog.put(&catalog::Plugin {
-            digest: plugin.digest.to_string(),
+            digest: author.plugin.digest.to_string(),
             generation,
             fallback: None,
             previous: Some((known.digest.clone(), live)),
@@ -128,15 +130,15 @@ impl Deployments {
         })?;
         let path = state.generations.path(generation);
         let switched = match state.worker.as_ref().filter(|_| is_held) {
-            Some(worker) => worker.switch(Arc::clone(plugin), path, false).await.is_ok(),
+            Some(worker) => worker.switch(author.clone(), path, false).await.is_ok(),
             None => false,
         };
-        state.plugin = Some(Arc::clone(plugin));
+        state.author = Some(author.clone());
         if switched {
             self.show(slot)?;
         } else if known.wanted == Wanted::Running {
             self.end_worker(state).await;
-            self.run(slot, state, plugin, None)?;
+            self.run(slot, state, author, None)?;
         } else {
             self.show_paused(slot, state)?;
         }
@@ -217,8 +219,8 @@ impl Deployments {
             return Self::not_now(format!("nothing is built beside {}", slot.name));
         };
         let Building { rebuilder, generation, .. } = &building;
-        let plugin = Arc::clone(&rebuilder.plugin);
-        let promoted = self.go_live(slot, state, &plugin, *generation, Some(rebuilder)).await;
+        let author = rebuilder.author.clone();
+        let promoted = self.go_live(slot, state, &author, *generation, Some(rebuilder)).await;
         if promoted.is_err() {
             state.rebuild = Some(building);
             return promoted;
@@ -270,8 +272,8 @@ impl Deployments {
             ));
         }
         self.discard_rebuild(slot, state).await?;
-        let plugin = self.blocking(move |inner| inner.load_kept(&digest)).await?;
-        let pause = self.go_live(slot, state, &plugin, generation, None).await?;
+        let author = self.author_of(&digest, state.generations.path(generation)).await?;
+        let pause = self.go_live(slot, state, &author, generation, None).await?;
         Ok((Done::RolledBack, pause))
     }
 
@@ -284,35 +286,35 @@ impl Deployments {
     }
 
     async fn rebuild(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
-        let plugin = self.live_plugin(slot, state).await?;
-        self.begin_rebuild(slot, state, &plugin, false).await?;
+        let author = self.inner.author(&self.live_author(slot, state).await?.plugin);
+        self.begin_rebuild(slot, state, &author, false).await?;
         Ok((Done::Rebuilding, None))
     }
 
     async fn reset(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
-        let plugin = self.live_plugin(slot, state).await?;
+        let author = self.inner.author(&self.live_author(slot, state).await?.plugin);
         self.discard_rebuild(slot, state).await?;
         let generation = self.inner.next_generation(&slot.name, &state.generations)?;
         let path = state.generations.path(generation);
         // It is there, with its tables, before anybody can look for it.
-        let blueprint = projection::blueprint(&plugin);
+        let blueprint = author.blueprint();
         self.blocking(
             move |_| Ok(read_model::Writer::open(&path, &blueprint, Durability::Normal).map(drop)?),
         )
         .await?;
-        let pause = self.go_live(slot, state, &plugin, generation, None).await?;
+        let pause = self.go_live(slot, state, &author, generation, None).await?;
         let kept = [generation, slot.view().previous.map_or(0, |previous| previous.generation)];
         state.generations.keep(&kept)?;
         Ok((Done::Reset, pause))
     }
 
-    /// The plugin that writes the live generation, also when it does not run.
-    async fn live_plugin(&self, slot: &Slot, state: &State) -> Result<Arc<Plugin>, Error> {
-        if let Some(plugin) = &state.plugin {
-            return Ok(Arc::clone(plugin));
+    /// Who writes the live generation, also when it does not run.
+    pub(super) async fn live_author(&self, slot: &Slot, state: &State) -> Result<Author, Error> {
+        if let Some(author) = &state.author {
+            return Ok(author.clone());
         }
-        let digest = self.catalogued(slot)?.digest;
-        self.blocking(move |inner| inner.load_kept(&digest)).await
+        let live = state.generations.live().unwrap_or(0);
+        self.author_of(&self.catalogued(slot)?.digest, state.generations.path(live)).await
     }
 
     async fn pause(&self, slot: &Arc<Slot>, state: &mut State) -> Result<(Done, Option<Duration>), Error> {
@@ -333,8 +335,8 @@ impl Deployments {
     pub(super) fn show_paused(&self, slot: &Slot, state: &mut State) -> Result<(), Error> {
         let mut status = slot.view().status.borrow().clone();
         status.pause_by_request(&slot.name);
-        if let Some(plugin) = &state.plugin {
-            status.digest = plugin.digest.to_string();
+        if let Some(author) = &state.author {
+            status.digest = author.plugin.digest.to_string();
         }
         self.show_still(slot, state, status)
     }
@@ -358,7 +360,7 @@ impl Deployments {
         if known.wanted == Wanted::Running && !is_over {
             return Ok((Done::Unchanged, None));
         }
-        let plugin = self.live_plugin(slot, state).await?;
+        let author = self.live_author(slot, state).await?;
         let generation = match state.generations.live() {
             Some(live) => live,
             // Purged: it begins anew.
@@ -367,9 +369,14 @@ impl Deployments {
                 1
             }
         };
+        let was_removed = known.wanted == Wanted::Removed;
         self.inner.catalog.put(&catalog::Plugin { generation, wanted: Wanted::Running, ..known })?;
         self.end_worker(state).await;
-        self.run(slot, state, &plugin, None)?;
+        self.run(slot, state, &author, None)?;
+        // While it was removed, no upcaster was brought to it.
+        if was_removed {
+            self.bring_upcasters(slot, state).await?;
+        }
         Ok((Done::Resumed, None))
     }
 

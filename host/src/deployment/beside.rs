@@ -5,7 +5,7 @@ use super::report::{Rebuild, RebuildState};
 use super::slot::{Building, Slot, State};
 use super::{Deployments, Error, persisted};
 use crate::catalog::Build;
-use crate::plugin::Plugin;
+use crate::projection::Author;
 use crate::projection::replay::{Plugins, Setup};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -16,14 +16,14 @@ impl Deployments {
         &self,
         slot: &Arc<Slot>,
         state: &mut State,
-        plugin: &Arc<Plugin>,
+        author: &Author,
         preview: bool,
     ) -> Result<u32, Error> {
         self.discard_rebuild(slot, state).await?;
         let generation = self.inner.next_generation(&slot.name, &state.generations)?;
-        let build = Build { generation, digest: plugin.digest.to_string(), preview };
+        let build = Build { generation, digest: author.plugin.digest.to_string(), preview };
         self.inner.catalog.set_build(&slot.name, Some(&build))?;
-        self.spawn_rebuild(slot, state, plugin, &build)?;
+        self.spawn_rebuild(slot, state, author, &build)?;
         Ok(generation)
     }
 
@@ -32,7 +32,7 @@ impl Deployments {
         &self,
         slot: &Arc<Slot>,
         state: &mut State,
-        plugin: &Arc<Plugin>,
+        author: &Author,
         build: &Build,
     ) -> Result<(), Error> {
         let inner = &self.inner;
@@ -43,10 +43,10 @@ impl Deployments {
             preview,
             path: state.generations.path(generation),
             live: state.generations.path(state.generations.live().unwrap_or(1)),
-            plugin: Arc::clone(plugin),
+            author: author.clone(),
             setup: Setup {
-                plugins: Plugins::One(Arc::clone(plugin)),
-                options: inner.config.projections.get(&slot.name).cloned().unwrap_or_default(),
+                plugins: Plugins::One(author.clone()),
+                options: inner.options(&slot.name),
                 batch: inner.config.batch.for_rebuild(&inner.config.rebuild),
                 limits: inner.config.limits.clone(),
                 log: inner.log.clone(),

@@ -5,7 +5,7 @@ use super::slot::{Slot, State};
 use super::{Artifact, Deployments, Error, Inner, persisted};
 use crate::catalog::{self, Wanted};
 use crate::plugin::{self, Digest, Kind, Plugin};
-use crate::projection::{self, Projection, Status, Worker};
+use crate::projection::{self, Author, Projection, Status, Worker};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -100,9 +100,17 @@ impl Deployments {
                 note(&deployed, 0)?;
                 deployed
             }
-            Kind::Upcaster => Err(Error::Rejected {
-                reason: format!("{by}: {} is an upcaster, which this version does not run yet", plugin.name),
-            }),
+            Kind::Upcaster => {
+                let turn = self.inner.upcasting.lock().await;
+                self.refuse_when_stopping()?;
+                let deployed = self.deploy_upcaster(&plugin, preview).await;
+                note(&deployed, 0)?;
+                // Told before what becomes of those that it concerns.
+                if deployed.as_ref().is_ok_and(|outcome| outcome.result != Done::Unchanged) {
+                    self.bring_to_all(&plugin.name, &turn).await?;
+                }
+                deployed
+            }
         };
         if deployed.is_err() {
             self.inner.unclaim(&plugin.name)?;
@@ -191,15 +199,17 @@ impl Deployments {
         // Also of one that does not run.
         let known = self.inner.catalog.plugin(&slot.name)?;
         let is_same = known.is_some_and(|known| known.digest == plugin.digest.to_string());
+        let author = self.inner.author(plugin);
         if let Some(building) = &state.rebuild
-            && building.rebuilder.plugin.digest == plugin.digest
+            && building.rebuilder.author.plugin.digest == plugin.digest
+            && building.rebuilder.author.upcasters == author.upcasters
             && building.preview == preview
             && building.rebuilder.status.borrow().state != RebuildState::Failed
         {
             let result = if preview { Done::Previewing } else { Done::Rebuilding };
             return Ok(Outcome { result: Done::Unchanged, ..outcome(result, building.generation) });
         }
-        let fits = projection::blueprint(plugin).fits(&state.generations.path(live))?;
+        let fits = author.blueprint().fits(&state.generations.path(live))?;
         if fits && !preview {
             // Whoever deploys what is live does not want what is built beside it.
             let is_given_up = state.rebuild.is_some();
@@ -207,11 +217,11 @@ impl Deployments {
             if is_same && !is_over {
                 return Ok(outcome(if is_given_up { Done::Discarded } else { Done::Unchanged }, live));
             }
-            let pause = self.swap(slot, state, plugin, live).await?;
+            let pause = self.swap(slot, state, &author, live).await?;
             let result = if is_same { Done::Started } else { Done::Swapped };
             return Ok(Outcome { pause_us: pause.map(micros), ..outcome(result, live) });
         }
-        let generation = self.begin_rebuild(slot, state, plugin, preview).await?;
+        let generation = self.begin_rebuild(slot, state, &author, preview).await?;
         Ok(outcome(if preview { Done::Previewing } else { Done::Rebuilding }, generation))
     }
 
@@ -243,7 +253,7 @@ impl Deployments {
             previous: None,
             wanted: Wanted::Running,
         })?;
-        self.run(slot, state, plugin, None)
+        self.run(slot, state, &self.inner.author(plugin), None)
     }
 
     /// Has the live generation be written by this plugin from the next batch on.
@@ -251,7 +261,7 @@ impl Deployments {
         &self,
         slot: &Arc<Slot>,
         state: &mut State,
-        plugin: &Arc<Plugin>,
+        author: &Author,
         live: u32,
     ) -> Result<Option<Duration>, Error> {
         let path = state.generations.path(live);
@@ -260,7 +270,7 @@ impl Deployments {
         let mut pause = None;
         let mut on_trial = false;
         if let Some(worker) = &state.worker {
-            match worker.switch(Arc::clone(plugin), path, true).await {
+            match worker.switch(author.clone(), path, true).await {
                 Ok(Ok(took)) => (pause, on_trial) = (Some(took), true),
                 Ok(Err(reason)) => {
                     return Err(Error::Rejected {
@@ -271,7 +281,7 @@ impl Deployments {
                 Err(projection::IsOver) => {}
             }
         }
-        let digest = plugin.digest.to_string();
+        let digest = author.plugin.digest.to_string();
         let before = known.as_ref().map(|known| known.digest.clone()).filter(|before| *before != digest);
         let fallback = before.clone().filter(|_| on_trial);
         // While it is on trial, what was before the fallback is kept, for when that is put back.
@@ -287,14 +297,14 @@ impl Deployments {
             wanted: if is_paused { Wanted::Paused } else { Wanted::Running },
         })?;
         if pause.is_some() {
-            state.plugin = Some(Arc::clone(plugin));
+            state.author = Some(author.clone());
             self.show(slot)?;
         } else if is_paused {
-            state.plugin = Some(Arc::clone(plugin));
+            state.author = Some(author.clone());
             self.show_paused(slot, state)?;
         } else {
             self.end_worker(state).await;
-            self.run(slot, state, plugin, None)?;
+            self.run(slot, state, author, None)?;
         }
         Ok(pause)
     }
@@ -304,17 +314,17 @@ impl Deployments {
         &self,
         slot: &Arc<Slot>,
         state: &mut State,
-        plugin: &Arc<Plugin>,
-        fallback: Option<Arc<Plugin>>,
+        author: &Author,
+        fallback: Option<Author>,
     ) -> Result<(), Error> {
         let inner = &self.inner;
-        let name = &plugin.name;
+        let name = &author.plugin.name;
         let live = state.generations.live().unwrap_or(1);
         let worker = Worker::spawn(Projection {
-            plugin: Arc::clone(plugin),
+            author: author.clone(),
             fallback,
             read_model: state.generations.path(live),
-            options: inner.config.projections.get(name).cloned().unwrap_or_default(),
+            options: inner.options(name),
             batch: inner.config.batch.clone(),
             limits: inner.config.limits.clone(),
             log: inner.log.clone(),
@@ -328,7 +338,7 @@ impl Deployments {
         state.persisting.push(tokio::spawn(persisted::follow(status.clone(), path, Status::is_over)));
         self.send_for(slot, state, status.clone());
         tokio::spawn(self.clone().watch_trial(Arc::clone(slot), status.clone()));
-        state.plugin = Some(Arc::clone(plugin));
+        state.author = Some(author.clone());
         state.worker = Some(worker);
         slot.change_view(|view| view.status = status);
         self.show(slot)

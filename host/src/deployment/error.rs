@@ -26,7 +26,7 @@ pub enum Error {
         other: String,
     },
     /// The name stands for something else.
-    #[error("{origin}: {name:?} is the name of a {kind} here, and this plugin is none. Give it another name")]
+    #[error("{origin}: {name:?} is the name of {} here, and this plugin is none. Give it another name", kind.one())]
     OtherKind {
         /// Where the plugin came from.
         origin: String,

@@ -8,6 +8,7 @@
 //! * `beside`: what is built beside a live generation.
 //! * `act`: what people ask of a plugin that is there: rollback, promote, reset, pause, remove.
 //! * `handlers`: command handlers, which have no generations.
+//! * `upcasters`: what old events go through, which is brought to whoever reads their topics.
 //! * `resume`: takes up what the catalog and the files say, after a start.
 //! * `senders`: process managers and the handlers that their commands are for.
 //! * `slot`: one projection's plugin, the projection, and what is built beside it.
@@ -31,6 +32,7 @@ pub mod restore;
 mod resume;
 mod senders;
 mod slot;
+mod upcasters;
 
 pub use error::Error;
 
@@ -38,7 +40,7 @@ use crate::catalog::{self, Catalog};
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::plugin::Kind;
-use crate::projection::{Applied, State, Status};
+use crate::projection::{self, Applied, State, Status};
 use crate::{command, log, wasm};
 use generations::Generations;
 use report::{Deployed, Done, Entry, Outcome, Plugin};
@@ -99,6 +101,9 @@ struct Inner {
     catalog: Catalog,
     slots: Mutex<BTreeMap<String, Arc<Slot>>>,
     handlers: Mutex<BTreeMap<String, Arc<handlers::Slot>>>,
+    upcasters: Mutex<BTreeMap<String, upcasters::Slot>>,
+    /// Held by whoever changes upcasters, until it is brought to all whom it concerns.
+    upcasting: tokio::sync::Mutex<()>,
     /// What each name stands for, from the moment on at which somebody deploys it.
     kinds: Mutex<BTreeMap<String, Kind>>,
     /// Bounds how many rebuilds run at once.
@@ -131,6 +136,8 @@ impl Deployments {
             catalog,
             slots: Mutex::new(BTreeMap::new()),
             handlers: Mutex::new(BTreeMap::new()),
+            upcasters: Mutex::new(BTreeMap::new()),
+            upcasting: tokio::sync::Mutex::new(()),
             kinds: Mutex::new(kinds),
             rebuilds: Arc::new(Semaphore::new(config.rebuild.at_once_max.max(1))),
             is_stopping: AtomicBool::new(false),
@@ -142,6 +149,7 @@ impl Deployments {
     pub fn deployed(&self) -> Vec<Deployed> {
         let mut all: Vec<Deployed> = self.plugins().into_iter().map(Deployed::Projection).collect();
         all.extend(self.handlers().into_iter().map(Deployed::Commands));
+        all.extend(self.upcasters().into_iter().map(Deployed::Upcaster));
         all.sort_by(|a, b| a.name().cmp(b.name()));
         all
     }
@@ -243,7 +251,10 @@ impl Inner {
 
     /// Frees a name whose first deployment failed.
     fn unclaim(&self, name: &str) -> Result<(), Error> {
-        if self.catalog.plugin(name)?.is_none() && self.catalog.handler(name)?.is_none() {
+        let is_known = self.catalog.plugin(name)?.is_some()
+            || self.catalog.handler(name)?.is_some()
+            || self.catalog.upcaster(name)?.is_some();
+        if !is_known {
             self.kinds.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
         }
         Ok(())
@@ -263,17 +274,22 @@ impl Inner {
         slot.ok_or_else(|| Error::Unknown { name: name.to_owned() })
     }
 
-    /// The live generation of a plugin that is there; 0 of a command handler, and of what has none.
+    /// The live generation of a plugin that is there; 0 of what has none, such as a command handler.
     fn generation(&self, name: &str) -> Option<u32> {
-        let is_handler = self.handlers().contains_key(name);
+        let has_none = self.handlers().contains_key(name) || self.has_upcaster(name);
         let generation = self.slots().get(name).map(|slot| slot.generation());
-        generation.or_else(|| is_handler.then_some(0))
+        generation.or_else(|| has_none.then_some(0))
     }
 
     /// A number that no generation of this plugin has or had: the history speaks of those that are gone.
     fn next_generation(&self, name: &str, generations: &Generations) -> Result<u32, Error> {
         let last = self.catalog.last_generation(name)?;
         Ok(generations.next().max(last + 1))
+    }
+
+    /// The user's settings of a projection.
+    fn options(&self, name: &str) -> projection::Options {
+        self.config.projections.get(name).cloned().unwrap_or_default()
     }
 
     /// Whether live projections are so far behind that rebuilds should leave them the machine.
@@ -314,7 +330,8 @@ impl Inner {
 fn kinds(catalog: &Catalog) -> Result<BTreeMap<String, Kind>, catalog::Error> {
     let projections = catalog.plugins()?.into_iter().map(|known| (known.name, Kind::Projection));
     let handlers = catalog.handlers()?.into_iter().map(|known| (known.name, Kind::Commands));
-    Ok(projections.chain(handlers).collect())
+    let upcasters = catalog.upcasters()?.into_iter().map(|known| (known.name, Kind::Upcaster));
+    Ok(projections.chain(handlers).chain(upcasters).collect())
 }
 
 fn entry(entry: catalog::Entry) -> Entry {

@@ -2,7 +2,7 @@
 
 use super::generations;
 use super::report::{Rebuild, RebuildState};
-use crate::plugin::Plugin;
+use crate::projection::Author;
 use crate::projection::replay::{Control, Error, Followed, Progress, Replayer, Setup};
 use crate::read_model::{self, Diff, Durability, Snapshot};
 use std::collections::VecDeque;
@@ -33,8 +33,8 @@ pub struct Order {
     pub path: PathBuf,
     /// The live read model, whose order it follows.
     pub live: PathBuf,
-    /// Its plugin.
-    pub plugin: Arc<Plugin>,
+    /// Its plugin, and the upcasters that its events come through.
+    pub author: Author,
     /// How the log is replayed by it.
     pub setup: Setup,
     /// Whether live projections are behind, so that it should leave them the machine.
@@ -54,8 +54,8 @@ enum Request {
 pub struct Rebuilder {
     /// How far it is.
     pub status: watch::Receiver<Rebuild>,
-    /// Its plugin.
-    pub plugin: Arc<Plugin>,
+    /// Its plugin, and the upcasters that its events come through.
+    pub author: Author,
     requests: mpsc::Sender<Request>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -71,10 +71,10 @@ impl Rebuilder {
         order: Order,
         permit: oneshot::Receiver<tokio::sync::OwnedSemaphorePermit>,
     ) -> std::io::Result<Self> {
-        let plugin = Arc::clone(&order.plugin);
+        let author = order.author.clone();
         let (sender, status) = watch::channel(Rebuild {
             generation: order.generation,
-            digest: plugin.digest.to_string(),
+            digest: author.plugin.digest.to_string(),
             state: RebuildState::Waiting,
             preview: order.preview,
             done: 0,
@@ -89,15 +89,15 @@ impl Rebuilder {
         let build = Build { order, status: sender, inbox, stop: Arc::clone(&stop), speed: Speed::default() };
         let stack = build.order.setup.limits.thread_stack_bytes();
         let thread = std::thread::Builder::new()
-            .name(format!("{}-rebuild", plugin.name))
+            .name(format!("{}-rebuild", author.plugin.name))
             .stack_size(stack)
             .spawn(move || {
-            // Without a permit the host is going down.
-            if let Ok(permit) = permit.blocking_recv() {
-                build.run(permit);
-            }
-        })?;
-        Ok(Rebuilder { status, plugin, requests, stop, thread: Some(thread) })
+                // Without a permit the host is going down.
+                if let Ok(permit) = permit.blocking_recv() {
+                    build.run(permit);
+                }
+            })?;
+        Ok(Rebuilder { status, author, requests, stop, thread: Some(thread) })
     }
 
     /// Applies what is left, makes all of it durable and closes the file. The live projection must be at rest.
@@ -159,7 +159,7 @@ impl Build {
             match ended {
                 Ok(()) => return,
                 Err(error) if error.is_transient() => {
-                    tracing::warn!("rebuild of {}: trying again: {error}", self.order.plugin.name);
+                    tracing::warn!("rebuild of {}: trying again: {error}", self.order.author.plugin.name);
                     self.status.send_modify(|status| status.error = Some(error.to_string()));
                     let until = Instant::now() + BACKOFF;
                     while !self.is_stopping() && Instant::now() < until {
@@ -170,7 +170,7 @@ impl Build {
                     }
                 }
                 Err(error) => {
-                    tracing::error!("rebuild of {} failed: {error}", self.order.plugin.name);
+                    tracing::error!("rebuild of {} failed: {error}", self.order.author.plugin.name);
                     self.status.send_modify(|status| {
                         status.state = RebuildState::Failed;
                         status.error = Some(error.to_string());

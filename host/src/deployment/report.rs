@@ -104,6 +104,8 @@ pub enum Deployed {
     Projection(Plugin),
     /// It decides commands.
     Commands(Handler),
+    /// It turns old events into events of today.
+    Upcaster(Upcaster),
 }
 
 impl Deployed {
@@ -112,6 +114,7 @@ impl Deployed {
         match self {
             Deployed::Projection(plugin) => &plugin.status.name,
             Deployed::Commands(handler) => &handler.status.name,
+            Deployed::Upcaster(upcaster) => &upcaster.name,
         }
     }
 }
@@ -124,6 +127,49 @@ pub struct Handler {
     pub status: command::Status,
     /// The digest of what `rollback` goes back to.
     pub previous: Option<String>,
+}
+
+/// An upcaster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upcaster {
+    /// Its name.
+    pub name: String,
+    /// Whether events go through it.
+    pub state: UpcasterState,
+    /// The digest of its plugin.
+    pub digest: String,
+    /// The digest of what `rollback` goes back to.
+    pub previous: Option<String>,
+    /// The topics whose events go through it.
+    pub topics: Vec<String>,
+    /// The old types that it upgrades.
+    pub types: Vec<String>,
+    /// Its state version.
+    pub state_version: u32,
+    /// Why no event goes through it, where one should.
+    pub error: Option<String>,
+}
+
+/// Whether events go through an upcaster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpcasterState {
+    /// They do.
+    Active,
+    /// It was removed.
+    Removed,
+    /// It does not load.
+    Halted,
+}
+
+impl std::fmt::Display for UpcasterState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            UpcasterState::Active => "active",
+            UpcasterState::Removed => "removed",
+            UpcasterState::Halted => "halted",
+        })
+    }
 }
 
 /// A plugin, its read model, and what is being built beside it.

@@ -5,9 +5,10 @@ use super::report::{Done, Outcome};
 use super::slot::{Slot, State};
 use super::{Deployments, Error};
 use crate::catalog::{self, Wanted};
-use crate::projection::{self, Status};
+use crate::plugin;
+use crate::projection::{self, Author, Status};
 use crate::read_model::Reader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,6 +27,19 @@ impl Files {
     }
 }
 
+/// Files that look like upcasters, and the others: what is wrong about it is told when they are deployed.
+async fn upcasters_first(files: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let files = files.to_vec();
+    let told_apart =
+        tokio::task::spawn_blocking(move || files.into_iter().partition(|path| seems_upcaster(path)));
+    told_apart.await.unwrap_or_default()
+}
+
+fn seems_upcaster(path: &Path) -> bool {
+    let name = b"lantern:plugin/upcast@";
+    plugin::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, name).is_some())
+}
+
 impl Deployments {
     /// Runs what ran before, then what these files hold, as [`Deployments::file`] does. What came from a file
     /// that is not among them stays stopped. Answers the files that were refused, and why.
@@ -36,6 +50,7 @@ impl Deployments {
         let there = files.iter().map(|path| path.display().to_string()).collect();
         let known_files = Files { sources: self.inner.catalog.files()?, there };
         // First: they have a log to catch up with before they answer anybody.
+        self.resume_upcasters(&known_files)?;
         self.resume_handlers(&known_files).await?;
         for known in self.inner.catalog.plugins()? {
             let is_gone = known_files.is_gone(&known.name);
@@ -52,11 +67,20 @@ impl Deployments {
                 self.show_still(&slot, &mut state, halted)?;
             }
         }
+        // So that nothing is built twice: whoever reads their topics comes after them.
+        self.settle_upcasters().await?;
+        let mut refused = Vec::new();
+        let (upcasters, files) = upcasters_first(files).await;
+        for path in upcasters {
+            if let Err(error) = self.file(&path).await {
+                refused.push((path, error));
+            }
+        }
         let mut tasks = JoinSet::new();
         let at_once = Arc::new(tokio::sync::Semaphore::new(
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         ));
-        for path in files.iter().cloned() {
+        for path in files {
             let (this, at_once) = (self.clone(), Arc::clone(&at_once));
             tasks.spawn(async move {
                 let _turn = at_once.acquire_owned().await;
@@ -64,7 +88,6 @@ impl Deployments {
                 (path, taken)
             });
         }
-        let mut refused = Vec::new();
         while let Some(task) = tasks.join_next().await {
             if let Ok((path, Err(error))) = task {
                 refused.push((path, error));
@@ -133,19 +156,26 @@ impl Deployments {
             }
             Wanted::Paused => self.show_paused(slot, state)?,
             Wanted::Running => {
-                let digest = known.digest.clone();
-                let plugin = self.blocking(move |inner| inner.load_kept(&digest)).await?;
+                let author = self.author_of(&known.digest, state.generations.path(live)).await?;
                 let fallback = match known.fallback.clone() {
                     Some(digest) => self.blocking(move |inner| inner.load_kept(&digest)).await.ok(),
                     None => None,
                 };
-                self.run(slot, state, &plugin, fallback)?;
+                let upcasters = author.upcasters.clone();
+                let fallback = fallback.map(|plugin| Author { plugin, upcasters });
+                self.run(slot, state, &author, fallback)?;
             }
         }
         if let Some(build) = build {
             let digest = build.digest.clone();
             let plugin = self.blocking(move |inner| inner.load_kept(&digest)).await?;
-            self.spawn_rebuild(slot, state, &plugin, &build)?;
+            let author = self.inner.author(&plugin);
+            let path = state.generations.path(build.generation);
+            // Begun with other upcasters: what is there is of no use.
+            if !author.blueprint().fits(&path).unwrap_or(false) {
+                state.generations.delete(build.generation)?;
+            }
+            self.spawn_rebuild(slot, state, &author, &build)?;
         }
         Ok(())
     }
@@ -183,8 +213,8 @@ impl Deployments {
             return Ok(());
         }
         let Some(fallback) = known.fallback.clone() else { return Ok(()) };
-        let digest = fallback.clone();
-        state.plugin = Some(self.blocking(move |inner| inner.load_kept(&digest)).await?);
+        let live = state.generations.live().unwrap_or(0);
+        state.author = Some(self.author_of(&fallback, state.generations.path(live)).await?);
         self.inner.catalog.put(&catalog::Plugin { digest: fallback, fallback: None, ..known })?;
         self.show(slot)?;
         let outcome = Outcome {

@@ -4,9 +4,8 @@ use super::generations::Generations;
 use super::rebuild::Rebuilder;
 use super::report::{self, Previous, Rebuild, RebuildState};
 use super::senders::Sending;
-use crate::plugin::Plugin;
-use crate::projection::{Progress, Status, Worker};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::projection::{Author, Progress, Status, Worker};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,8 +23,8 @@ pub(super) struct Slot {
 /// What runs of a plugin.
 pub(super) struct State {
     pub generations: Generations,
-    /// The plugin that writes the live generation; none before the first is deployed.
-    pub plugin: Option<Arc<Plugin>>,
+    /// Who writes the live generation; none before the first is deployed.
+    pub author: Option<Author>,
     /// Its projection; none while it is paused or removed.
     pub worker: Option<Worker>,
     /// Sends what it wants sent.
@@ -59,7 +58,7 @@ impl Slot {
     pub fn new(name: &str, generations: Generations) -> Self {
         let state = State {
             generations: generations.clone(),
-            plugin: None,
+            author: None,
             worker: None,
             sending: None,
             rebuild: None,

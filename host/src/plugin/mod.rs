@@ -124,8 +124,10 @@ impl Plugin {
 
 fn manifest_of(kind: Kind, description: &str) -> Result<Manifest, manifest::Error> {
     let manifest = Manifest::parse(description)?;
-    if kind == Kind::Commands {
-        manifest.check_handler()?;
+    match kind {
+        Kind::Projection => {}
+        Kind::Commands => manifest.check_handler()?,
+        Kind::Upcaster => manifest.check_upcaster()?,
     }
     Ok(manifest)
 }

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! * [`options`]: what a user may set.
+//! * [`Author`]: who writes a read model: a plugin, and the upcasters that its events come through.
 //! * [`status`]: what a projection shows of itself while it runs.
 //! * [`batch`]: events on their way, and how far they bring the checkpoint.
 //! * `session`: the read model as the plugin sees it while it applies a batch.
@@ -18,6 +19,7 @@
 //! * [`verify`]: replays a read model's log and compares.
 
 pub mod applier;
+mod author;
 pub mod batch;
 pub mod options;
 pub mod poison;
@@ -32,22 +34,8 @@ pub mod verify;
 pub mod worker;
 mod writer;
 
-use crate::plugin::Plugin;
-use crate::read_model::Blueprint;
-
+pub use author::Author;
 pub use options::{BatchOptions, OnTruncated, Options, RebuildOptions};
 pub use progress::{Applied, Progress};
 pub use status::{State, Status};
 pub use worker::{IsOver, Projection, Worker};
-
-/// The read model that a plugin writes.
-pub(crate) fn blueprint(plugin: &Plugin) -> Blueprint {
-    let manifest = &plugin.manifest;
-    Blueprint {
-        plugin: manifest.name.clone(),
-        digest: plugin.digest.to_string(),
-        schema: manifest.schema.clone(),
-        state_version: manifest.state_version,
-        sends: manifest.sends.clone(),
-    }
-}

@@ -6,9 +6,9 @@ use super::options::OnTruncated;
 use super::run::{IDLE_WAIT, Left, Run};
 use super::status::State;
 use super::worker::Projection;
-use crate::event;
 use crate::log::{self, Assignment, Client, Consumer, Position};
 use crate::read_model::{Checkpoints, Writer};
+use crate::upcast::{Chain, Unread};
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ const SHORT_WAIT: Duration = Duration::from_millis(1);
 
 /// One round: from what is stored until something ends it.
 pub(super) struct Round {
+    /// What the events come through.
+    upcasters: Chain,
     collector: Collector,
     applier: Applier,
     known: BTreeSet<(String, i32)>,
@@ -33,9 +35,11 @@ pub(super) struct Round {
 impl Round {
     pub fn new(run: &Run, applier: Applier, start: Checkpoints) -> Self {
         let status = run.status.borrow();
+        let Projection { author, engine, limits, .. } = &run.projection;
         Round {
             known: start.keys().cloned().collect(),
-            collector: Collector::new(&run.projection.plugin.manifest, start),
+            upcasters: Chain::new(&author.upcasters, engine, limits),
+            collector: Collector::new(&author.plugin.manifest, start),
             applier,
             housekeeping: Instant::now(),
             is_away: false,
@@ -92,23 +96,23 @@ impl Round {
     }
 
     /// Collects a batch: what is there; while catching up, also what comes within a moment. Answers the
-    /// first record that cannot be understood; everything before it is collected.
-    fn fill(&mut self, run: &Run, consumer: &mut Consumer) -> Result<Option<event::Error>, Left> {
-        let Projection { batch, options, plugin, .. } = &run.projection;
-        let envelope = options.envelope(&plugin.manifest);
+    /// first record that cannot be understood or upcast; everything before it is collected.
+    fn fill(&mut self, run: &Run, consumer: &mut Consumer) -> Result<Option<Unread>, Left> {
+        let Projection { batch, options, author, .. } = &run.projection;
+        let envelope = options.envelope(&author.plugin.manifest);
         let started = Instant::now();
         let mut bad = None;
         // While something is on its way, come back soon to see it done.
         let mut wait = if self.applier.is_idle() { IDLE_WAIT } else { SHORT_WAIT };
         loop {
-            let collector = &mut self.collector;
+            let (collector, upcasters) = (&mut self.collector, &mut self.upcasters);
             let room = batch.events_max.saturating_sub(collector.len()).max(1);
             let room_bytes = batch.bytes_max.saturating_sub(collector.size_bytes()).max(1);
             let fetched = consumer.fetch(room, room_bytes, wait, |record| {
                 if collector.has(&record) {
                     return ControlFlow::Continue(());
                 }
-                match event::open(envelope, &record) {
+                match upcasters.open(envelope, &record) {
                     Ok(event) => {
                         collector.push(&event);
                         ControlFlow::Continue(())
@@ -208,8 +212,8 @@ impl Round {
     }
 
     fn look_for_new_partitions(&self, run: &Run, client: &Client) -> Result<(), Left> {
-        let Projection { options, plugin, .. } = &run.projection;
-        for topic in options.topics(&plugin.manifest) {
+        let Projection { options, author, .. } = &run.projection;
+        for topic in options.topics(&author.plugin.manifest) {
             let Ok(partitions) = client.partitions(topic) else { continue };
             for partition in partitions {
                 if self.known.contains(&(topic.clone(), partition)) {

@@ -182,8 +182,8 @@ impl Run {
                     }
                 }
                 Some(Request::Release) => return,
-                Some(Request::Switch(Switch { plugin, read_model, on_trial, reply })) => {
-                    let before = std::mem::replace(&mut self.projection.plugin, plugin);
+                Some(Request::Switch(Switch { author, read_model, on_trial, reply })) => {
+                    let before = std::mem::replace(&mut self.projection.author, author);
                     self.projection.read_model = read_model;
                     self.projection.show_topics();
                     self.projection.fallback = on_trial.then_some(before);
@@ -211,20 +211,21 @@ impl Run {
     /// Goes back to the plugin that ran before.
     fn put_back(&mut self, error: String) {
         let Some(before) = self.projection.fallback.take() else { return };
-        let failed = std::mem::replace(&mut self.projection.plugin, before);
+        let failed = std::mem::replace(&mut self.projection.author, before);
         self.projection.show_topics();
         tracing::error!(
             projection = self.name(),
             "the plugin {} is put back, {} runs again: {error}",
-            failed.digest.short(),
-            self.projection.plugin.digest.short()
+            failed.plugin.digest.short(),
+            self.projection.author.plugin.digest.short()
         );
         self.answer_switch(Err(error.clone()));
         self.put_backs += 1;
-        let put_back = PutBack { digest: failed.digest.to_string(), reason: error, number: self.put_backs };
+        let put_back =
+            PutBack { digest: failed.plugin.digest.to_string(), reason: error, number: self.put_backs };
         // At once: who sees that the trial is over sees how it ended.
         self.status.send_modify(|status| {
-            status.digest = self.projection.plugin.digest.to_string();
+            status.digest = self.projection.author.plugin.digest.to_string();
             status.on_trial = false;
             status.put_back = Some(put_back);
         });
@@ -240,7 +241,7 @@ impl Run {
 
     fn show_plugin(&self) {
         self.status.send_modify(|status| {
-            status.digest = self.projection.plugin.digest.to_string();
+            status.digest = self.projection.author.plugin.digest.to_string();
             status.on_trial = self.projection.fallback.is_some();
             if status.on_trial {
                 status.put_back = None;
@@ -249,7 +250,7 @@ impl Run {
     }
 
     pub fn name(&self) -> &str {
-        &self.projection.plugin.manifest.name
+        &self.projection.author.plugin.manifest.name
     }
 
     pub fn show(&self, state: State, error: Option<String>) {
@@ -280,8 +281,8 @@ impl Run {
     }
 
     fn try_round(&mut self) -> Result<(), Left> {
-        let plugin = Arc::clone(&self.projection.plugin);
-        let mut writer = self.open_sink(&super::blueprint(&plugin))?;
+        let author = self.projection.author.clone();
+        let mut writer = self.open_sink(&author.blueprint())?;
         let (start, client, mut consumer) = self.open_source(&writer)?;
         self.show_checkpoint(&start);
         let progress = self.projection.progress.clone();
@@ -290,7 +291,8 @@ impl Run {
         if self.projection.once && self.target.is_none() {
             self.target = Some(self.ends(&client, &start)?);
         }
-        let applier = Applier::start(&self.projection.engine, &plugin, &self.projection.limits, writer)?;
+        let applier =
+            Applier::start(&self.projection.engine, &author.plugin, &self.projection.limits, writer)?;
         let mut round = Round::new(self, applier, start);
         // A swap in the middle of live events is not worth a change of state.
         if self.switching.is_none() {

@@ -103,15 +103,15 @@ fn repeat(setup: &Setup, first: &Snapshot, file: &Path, control: Control<'_>) ->
     }
 }
 
-/// The plugins that wrote a read model, kept in a folder.
+/// The plugins that wrote a read model and their upcasters, kept in a folder.
 ///
 /// # Errors
 /// When the read model cannot be read.
 pub fn recorded(live: &Snapshot, folder: &Path) -> Result<Plugins, read_model::Error> {
     let page = live.journal_after(Default::default(), 1)?;
     let first = match page.runs.first() {
-        Some(run) => run.digest.to_string(),
-        None => live.digest()?,
+        Some(run) => run.author.to_string(),
+        None => live.author()?,
     };
     Ok(Plugins::Recorded { folder: folder.into(), first })
 }

@@ -1,11 +1,11 @@
 //! A projection that runs: started, asked between two batches, stopped.
 
+use super::author::Author;
 use super::options::{BatchOptions, Options};
 use super::progress::Progress;
 use super::run::Run;
 use super::status::Status;
 use crate::log;
-use crate::plugin::Plugin;
 use crate::wasm::{Engine, Limits};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +17,10 @@ use tokio::sync::{oneshot, watch};
 /// What a projection needs to run.
 #[derive(Clone)]
 pub struct Projection {
-    /// Its plugin.
-    pub plugin: Arc<Plugin>,
-    /// The plugin that is put back when this one cannot apply its first events: it was swapped in lately.
-    pub fallback: Option<Arc<Plugin>>,
+    /// Its plugin, and the upcasters that its events come through.
+    pub author: Author,
+    /// What is put back when the plugin cannot apply its first events: it was swapped in lately.
+    pub fallback: Option<Author>,
     /// Its read model's file.
     pub read_model: PathBuf,
     /// The user's settings of it.
@@ -42,7 +42,7 @@ pub struct Projection {
 impl Projection {
     /// Tells who waits for a position which topics it reads.
     pub(super) fn show_topics(&self) {
-        self.progress.reads(self.options.topics(&self.plugin.manifest));
+        self.progress.reads(self.options.topics(&self.author.plugin.manifest));
     }
 }
 
@@ -52,13 +52,13 @@ pub(super) enum Request {
     Hold(oneshot::Sender<()>),
     /// Go on as before.
     Release,
-    /// Go on with this plugin, on this read model.
+    /// Go on with this plugin and these upcasters, on this read model.
     Switch(Switch),
 }
 
 /// Another plugin, or another read model, from the next batch on.
 pub(super) struct Switch {
-    pub plugin: Arc<Plugin>,
+    pub author: Author,
     pub read_model: PathBuf,
     /// Whether the plugin is put back when it does not start or cannot apply its first events.
     pub on_trial: bool,
@@ -85,8 +85,8 @@ impl Worker {
     /// # Errors
     /// When the system has no more threads.
     pub fn spawn(projection: Projection) -> std::io::Result<Worker> {
-        let name = projection.plugin.manifest.name.clone();
-        let digest = projection.plugin.digest.to_string();
+        let name = projection.author.plugin.manifest.name.clone();
+        let digest = projection.author.plugin.digest.to_string();
         let on_trial = projection.fallback.is_some();
         let (sender, status) = watch::channel(Status { on_trial, ..Status::starting(&name, &digest) });
         let stop = Arc::new(AtomicBool::new(false));
@@ -115,19 +115,19 @@ impl Worker {
         let _ = self.requests.send(Request::Release);
     }
 
-    /// Has it go on with this plugin and this read model, between two batches. On trial, the plugin is put
+    /// Has it go on with this plugin, these upcasters and this read model, between two batches. On trial, the plugin is put
     /// back when it does not start or cannot apply its first events. Answers how long no event was applied.
     ///
     /// # Errors
     /// When it is over; inside, why the plugin does not start.
     pub async fn switch(
         &self,
-        plugin: Arc<Plugin>,
+        author: Author,
         read_model: PathBuf,
         on_trial: bool,
     ) -> Result<Result<Duration, String>, IsOver> {
         let (reply, switched) = oneshot::channel();
-        let switch = Switch { plugin, read_model, on_trial, reply };
+        let switch = Switch { author, read_model, on_trial, reply };
         self.requests.send(Request::Switch(switch)).map_err(|_| IsOver)?;
         switched.await.map_err(|_| IsOver)
     }

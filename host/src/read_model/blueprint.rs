@@ -11,6 +11,9 @@ use std::time::Duration;
 const APPLICATION_ID: i32 = 0x4C4E_544E;
 /// The layout of Lantern's own tables, in SQLite's `user_version`.
 const FORMAT_VERSION: i32 = 2;
+/// Where a read model says which upcasters its events come through, and what of them its rows depend on.
+pub(super) const UPCASTERS: &str = "upcasters";
+const UPCAST_VERSION: &str = "upcast_version";
 /// How long to wait for somebody else's lock.
 const BUSY: Duration = Duration::from_secs(5);
 /// How much of a statement an error shows.
@@ -29,9 +32,18 @@ pub struct Blueprint {
     pub state_version: u32,
     /// The aggregates that it sends commands to, by type.
     pub sends: Vec<String>,
+    /// The digests of the upcasters that its events come through.
+    pub upcasters: Vec<String>,
+    /// What of those the rows depend on: their names and state versions.
+    pub upcast_version: String,
 }
 
 impl Blueprint {
+    /// Who applies events for it, as the journal says.
+    pub fn author(&self) -> String {
+        journal::author(&self.digest, &self.upcasters)
+    }
+
     fn schema_digest(&self) -> String {
         let mut hasher = Sha256::new();
         for statement in &self.schema {
@@ -104,6 +116,8 @@ impl Blueprint {
             ("digest", self.digest.clone()),
             ("schema", self.schema_digest()),
             ("state_version", self.state_version.to_string()),
+            (UPCASTERS, self.upcasters.join(" ")),
+            (UPCAST_VERSION, self.upcast_version.clone()),
         ] {
             connection
                 .execute("INSERT INTO _lantern_meta (key, value) VALUES (?1, ?2)", (key, value))
@@ -126,12 +140,17 @@ impl Blueprint {
     /// Takes over an existing read model, if it is this one.
     fn check(&self, connection: &Connection, path: &Path) -> Result<(), Error> {
         self.compare(connection, path)?;
-        connection
-            .execute(
-                "UPDATE _lantern_meta SET value = ?1 WHERE key = 'digest' AND value <> ?1",
-                [&self.digest],
-            )
-            .map_err(|source| Error::Storage { path: path.into(), source })?;
+        let storage = |source| Error::Storage { path: path.into(), source };
+        for (key, value) in [("digest", &self.digest), (UPCASTERS, &self.upcasters.join(" "))] {
+            if meta(connection, key).map_err(storage)?.unwrap_or_default() != *value {
+                connection
+                    .execute(
+                        "INSERT OR REPLACE INTO _lantern_meta (key, value) VALUES (?1, ?2)",
+                        (key, value),
+                    )
+                    .map_err(storage)?;
+            }
+        }
         Ok(())
     }
 
@@ -157,14 +176,19 @@ impl Blueprint {
         }
         let stored_version = meta("state_version")?.unwrap_or_default();
         let stored_schema = meta("schema")?.unwrap_or_default();
-        if stored_version != self.state_version.to_string() || stored_schema != self.schema_digest() {
-            let describe = |version: &str, schema: &str| {
-                format!("state version {version} and schema {}", schema.get(..12).unwrap_or(schema))
+        // One that was made before there were upcasters says nothing of them.
+        let stored_upcast = meta(UPCAST_VERSION)?.unwrap_or_default();
+        let (version, schema) = (self.state_version.to_string(), self.schema_digest());
+        if stored_version != version || stored_schema != schema || stored_upcast != self.upcast_version {
+            let describe = |version: &str, schema: &str, upcast: &str| {
+                let schema = schema.get(..12).unwrap_or(schema);
+                let through = if upcast.is_empty() { "none" } else { upcast };
+                format!("state version {version}, schema {schema} and upcasters {through}")
             };
             return Err(Error::Differs {
                 path: path.into(),
-                stored: describe(&stored_version, &stored_schema),
-                new: describe(&self.state_version.to_string(), &self.schema_digest()),
+                stored: describe(&stored_version, &stored_schema, &stored_upcast),
+                new: describe(&version, &schema, &self.upcast_version),
             });
         }
         Ok(())

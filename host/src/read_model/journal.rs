@@ -1,4 +1,4 @@
-//! In which order ranges of partitions were applied, by which plugin.
+//! In which order ranges of partitions were applied, by which plugin and through which upcasters.
 
 use super::checkpoint::Advance;
 use rusqlite::Connection;
@@ -14,6 +14,25 @@ pub const TABLES: &str = "
         events INTEGER NOT NULL, plugin INTEGER NOT NULL
     );";
 
+/// Stands between the digests of a plugin and its upcasters.
+const THROUGH: char = '+';
+
+/// Who applies events: a plugin, and the upcasters that they come through, by their digests.
+pub fn author(plugin: &str, upcasters: &[String]) -> String {
+    let mut author = plugin.to_owned();
+    for upcaster in upcasters {
+        author.push(THROUGH);
+        author.push_str(upcaster);
+    }
+    author
+}
+
+/// The digests of the plugin, and of the upcasters, that an author is.
+pub fn digests(author: &str) -> (&str, Vec<&str>) {
+    let mut digests = author.split(THROUGH);
+    (digests.next().unwrap_or_default(), digests.collect())
+}
+
 /// Offsets of one partition that were applied one after the other by one plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -28,8 +47,8 @@ pub struct Run {
     /// How many events the plugin was given of them: fewer than offsets where it does not read all types,
     /// and where records are missing.
     pub events: u64,
-    /// The digest of the plugin.
-    pub digest: Arc<str>,
+    /// Who applied them: see [`digests`].
+    pub author: Arc<str>,
 }
 
 /// A place in a journal, which may grow behind it. The default is its beginning.
@@ -87,25 +106,33 @@ pub fn after(connection: &Connection, cursor: Cursor, limit: usize) -> rusqlite:
             from,
             to,
             events: u64::try_from(new).unwrap_or(0),
-            digest: shared(row.get_ref(6)?.as_str()?),
+            author: shared(row.get_ref(6)?.as_str()?),
         });
         page.next = Cursor { seq, to, events };
     }
     Ok(page)
 }
 
-/// The digests of all plugins that wrote, in the order in which they came.
+/// The digests of all plugins that wrote and of their upcasters, in the order in which they came.
 pub fn plugins(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare_cached("SELECT digest FROM _lantern_plugins ORDER BY id")?
-        .query_map([], |row| row.get(0))?
-        .collect()
+    let mut statement = connection.prepare_cached("SELECT digest FROM _lantern_plugins ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut found: Vec<String> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (plugin, upcasters) = digests(row.get_ref(0)?.as_str()?);
+        for digest in [plugin].into_iter().chain(upcasters) {
+            if !found.iter().any(|known| known == digest) {
+                found.push(digest.to_owned());
+            }
+        }
+    }
+    Ok(found)
 }
 
-/// The id of a plugin; the first time, it is given one.
-pub fn plugin(connection: &Connection, digest: &str) -> rusqlite::Result<i64> {
-    connection.execute("INSERT OR IGNORE INTO _lantern_plugins (digest) VALUES (?1)", [digest])?;
-    connection.query_row("SELECT id FROM _lantern_plugins WHERE digest = ?1", [digest], |row| row.get(0))
+/// The id of an author; the first time, it is given one.
+pub fn plugin(connection: &Connection, author: &str) -> rusqlite::Result<i64> {
+    connection.execute("INSERT OR IGNORE INTO _lantern_plugins (digest) VALUES (?1)", [author])?;
+    connection.query_row("SELECT id FROM _lantern_plugins WHERE digest = ?1", [author], |row| row.get(0))
 }
 
 /// Adds runs. The last one of the journal is extended where the same partition goes on by the same plugin.
@@ -154,7 +181,7 @@ mod tests {
 
     fn run(advance: Advance, digest: &str) -> Run {
         let Advance { topic, partition, from, to, events } = advance;
-        Run { topic, partition, from, to, events, digest: digest.into() }
+        Run { topic, partition, from, to, events, author: digest.into() }
     }
 
     // The order of partitions is needed for a replay; one line per change of partition or plugin keeps it small.

@@ -44,7 +44,7 @@ pub use checkpoint::{Advance, Checkpoints};
 pub use diff::{Diff, diff};
 pub use durability::Durability;
 pub use hash::Fingerprint;
-pub use journal::{Cursor, Page, Run};
+pub use journal::{Cursor, Page, Run, author, digests};
 pub use outbox::Outbox;
 pub use question::{Answer, Params, Question, ReaderLimits};
 pub use reader::Reader;

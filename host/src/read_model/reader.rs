@@ -110,6 +110,16 @@ impl Reader {
         blueprint::meta(&self.connection, "digest").map_err(|source| self.storage(source))
     }
 
+    /// The digests of the upcasters that the last events came through.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn upcasters(&self) -> Result<Vec<String>, Error> {
+        let stored = blueprint::meta(&self.connection, blueprint::UPCASTERS);
+        let stored = stored.map_err(|source| self.storage(source))?.unwrap_or_default();
+        Ok(stored.split_whitespace().map(str::to_owned).collect())
+    }
+
     /// Stays at this moment of the read model until [`Reader::leave`]; answers how far it is in it.
     ///
     /// # Errors

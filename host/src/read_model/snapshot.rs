@@ -101,6 +101,17 @@ impl Snapshot {
         Ok(self.ask(|connection| blueprint::meta(connection, "digest"))?.unwrap_or_default())
     }
 
+    /// Who would apply its next event: the plugin that wrote last, and its upcasters.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn author(&self) -> Result<String, Error> {
+        let stored = self.ask(|connection| blueprint::meta(connection, blueprint::UPCASTERS))?;
+        let upcasters: Vec<String> =
+            stored.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        Ok(journal::author(&self.digest()?, &upcasters))
+    }
+
     /// The digests of all plugins that wrote, in the order in which they came.
     ///
     /// # Errors

@@ -14,6 +14,8 @@ pub(super) fn blueprint(schema: &[&str]) -> Blueprint {
         schema: schema.iter().map(|sql| (*sql).to_owned()).collect(),
         state_version: 1,
         sends: Vec::new(),
+        upcasters: Vec::new(),
+        upcast_version: String::new(),
     }
 }
 

@@ -91,7 +91,7 @@ impl Writer {
         let authorizer = Authorizer::install(&mut connection).map_err(storage)?;
         blueprint.ensure(&connection, &authorizer, path)?;
         durability::enter(&connection, path, durability)?;
-        let plugin = journal::plugin(&connection, &blueprint.digest).map_err(storage)?;
+        let plugin = journal::plugin(&connection, &blueprint.author()).map_err(storage)?;
         let statements = Statements::default();
         let committed = None;
         Ok(Writer { connection, authorizer, path: path.into(), plugin, statements, deadline, committed })
@@ -104,7 +104,7 @@ impl Writer {
     pub fn adopt(&mut self, blueprint: &Blueprint) -> Result<(), Error> {
         blueprint.ensure(&self.connection, &self.authorizer, &self.path)?;
         self.plugin =
-            journal::plugin(&self.connection, &blueprint.digest).map_err(|source| self.storage(source))?;
+            journal::plugin(&self.connection, &blueprint.author()).map_err(|source| self.storage(source))?;
         self.statements = Statements::default();
         Ok(())
     }

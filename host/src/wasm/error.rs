@@ -42,7 +42,7 @@ pub enum Error {
         exports: String,
     },
     /// Something is imported that a plugin is not given.
-    #[error("it imports {imports}, which a {kind} is not given; {advice}")]
+    #[error("it imports {imports}, which {} is not given; {advice}", kind.one())]
     ImportNotGranted {
         /// What is imported.
         imports: String,
@@ -68,7 +68,7 @@ pub enum Error {
         exports: String,
     },
     /// It exports what two kinds of plugin do.
-    #[error("it is a {first} and a {second} at once: make two plugins of it")]
+    #[error("it is {} and {} at once: make two plugins of it", first.one(), second.one())]
     TwoKinds {
         /// One of them.
         first: Kind,
@@ -76,7 +76,7 @@ pub enum Error {
         second: Kind,
     },
     /// It is a plugin of another kind than it is to be used as.
-    #[error("it is a {found}, and not a {expected}")]
+    #[error("it is {}, and not {}", found.one(), expected.one())]
     OtherKind {
         /// What it is to be used as.
         expected: Kind,

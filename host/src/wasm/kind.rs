@@ -36,6 +36,15 @@ impl Kind {
         }
     }
 
+    /// Its name with its article.
+    pub fn one(self) -> &'static str {
+        match self {
+            Kind::Projection => "a projection",
+            Kind::Commands => "a command handler",
+            Kind::Upcaster => "an upcaster",
+        }
+    }
+
     /// The interface that makes it what it is.
     fn interface(self) -> &'static str {
         match self {
@@ -78,10 +87,7 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Projection => "projection",
-            Kind::Commands => "command handler",
-            Kind::Upcaster => "upcaster",
-        })
+        let one = self.one();
+        f.write_str(one.split_once(' ').map_or(one, |(_, name)| name))
     }
 }

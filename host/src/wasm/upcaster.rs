@@ -3,12 +3,13 @@
 use super::component::Component;
 use super::engine::Engine;
 use super::error::Error;
-use super::failure::Failure;
+use super::failure::{Failure, Fault};
 use super::guest::{Guest, Interrupt};
 use super::kind::UPCAST;
 use super::limits::Limits;
 use super::no_database::NoDatabase;
 use super::trap::CallError;
+use lantern_contract::frame::upcast::Upcasted;
 use wasmtime::component::Func;
 
 type UpcastResult = (Result<Vec<u8>, Failure>,);
@@ -41,18 +42,39 @@ impl Upcaster {
         self.guest.describe()
     }
 
-    /// Upgrades a frame of `event_count` events; answers a frame of as many rows, as far as the plugin is to be believed.
+    /// Upcasts a frame of `event_count` events; answers a frame of as many, which
+    /// [`lantern_contract::frame::upcast::Upcasted`] reads.
     ///
     /// # Errors
-    /// When the plugin answers with a failure, or traps.
+    /// When the plugin answers with a failure, or with something else than one event of a type for each; or traps.
     pub fn upcast(&mut self, events: &[u8], event_count: usize) -> Result<Vec<u8>, CallError> {
         let (upcast, time) = (self.upcast, self.guest.limits().batch_time(event_count));
         let (result,) = self.guest.call::<_, UpcastResult>(upcast, (events,), time)?;
-        Ok(result?)
+        let frame = result?;
+        check(&frame, event_count)?;
+        Ok(frame)
     }
 
     /// A handle that stops this instance from another thread.
     pub fn interrupt(&self) -> Interrupt {
         self.guest.interrupt()
     }
+}
+
+/// Refuses what is no frame of events of today, before anybody reads one of them.
+fn check(frame: &[u8], event_count: usize) -> Result<(), Failure> {
+    let failure = |message, index| Failure { fault: Fault::Other, message, index };
+    let unusable = |error| failure(format!("what it answered cannot be read: {error}"), None);
+    let upcasted = Upcasted::parse(frame).map_err(unusable)?;
+    if upcasted.len() != event_count {
+        let found = upcasted.len();
+        let message = format!("it answered {found} events for {event_count}: it has to answer one for each");
+        return Err(failure(message, None));
+    }
+    for (index, event) in (0..).zip(upcasted.iter()) {
+        if event.map_err(unusable)?.kind.is_empty() {
+            return Err(failure("it answered an event without a type".to_owned(), Some(index)));
+        }
+    }
+    Ok(())
 }

@@ -182,7 +182,7 @@ impl Running {
     pub fn plugins(&self) -> Result<Vec<Plugin>, Error> {
         let projection = |deployed| match deployed {
             Deployed::Projection(plugin) => Some(plugin),
-            Deployed::Commands(_) => None,
+            Deployed::Commands(_) | Deployed::Upcaster(_) => None,
         };
         Ok(self.deployed()?.into_iter().filter_map(projection).collect())
     }

@@ -148,7 +148,7 @@ impl Site {
     /// A handler as a process with this store would have it; it need not be live yet.
     fn spawn(&self, host: &str, state_version: u32, options: Options) -> Handler {
         let source = InRust { state_version, made: Arc::clone(&self.made), starts: true };
-        let domain = Domain::new("account".into(), "accounts".into(), Box::new(source));
+        let domain = Domain::new("account".into(), "accounts".into(), Box::new(source), None);
         let mut log = log::Options::new(&self.servers);
         log.set("topic.metadata.propagation.max.ms", "200");
         let parts = Parts { store: self.store(host), log, options, stack_bytes: 1 << 20 };

@@ -12,6 +12,7 @@ use super::round::{Desk, Failed, Round, Tally};
 use super::{Error, Options, State, Status};
 use crate::aggregate_store::{self, Aggregate, Store};
 use crate::log::{self, Client, TransactionalProducer};
+use crate::upcast::Chain;
 use log_side::Open;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -35,6 +36,8 @@ pub(super) enum Request {
     Command(Queued),
     /// Goes on with another plugin; answers how long nothing was decided.
     Swap(Box<dyn Source>, oneshot::Sender<Result<Duration, Error>>),
+    /// Has events come through other upcasters.
+    Upcast(Box<Chain>, oneshot::Sender<Result<(), Error>>),
     /// Folds states that are not current, behind this id; answers how many, and the last if there may be more.
     Refold(String, oneshot::Sender<Result<(u64, Option<String>), Error>>),
     Show(String, oneshot::Sender<Result<Option<Aggregate>, Error>>),
@@ -209,6 +212,11 @@ impl Writer {
             Request::Refold(_, reply) => drop(reply.send(Err(error()))),
             Request::Show(_, reply) => drop(reply.send(Err(error()))),
             Request::Swap(source, reply) => self.swap(source, reply),
+            // The next session begins with them.
+            Request::Upcast(upcasters, reply) => {
+                self.domain.upcast_by(*upcasters);
+                drop(reply.send(Ok(())));
+            }
             Request::Wake => {}
         }
     }
@@ -220,6 +228,7 @@ impl Writer {
         self.take_over()?;
         let mut store = Store::open(&self.store, &self.domain.name, &self.domain.topic)?;
         self.catch_up(&client, &mut store)?;
+        store.make_of(self.domain.upcast_version())?;
         let mut inlet = match self.options.from_topics {
             true => Some(Inlet::open(client, &self.domain, &self.decisions_topic, partitions)?),
             false => None,
@@ -272,6 +281,14 @@ impl Writer {
             match request {
                 Request::Command(queued) => next = self.round(store, partitions, None, [queued].into())?,
                 Request::Swap(source, reply) => self.swap(source, reply),
+                Request::Upcast(upcasters, reply) => {
+                    self.domain.upcast_by(*upcasters);
+                    self.aggregates.clear();
+                    let made = store.make_of(self.domain.upcast_version());
+                    // What is wrong with the store is told by the next session, which begins with this.
+                    let _ = reply.send(Ok(()));
+                    made?;
+                }
                 Request::Show(id, reply) => {
                     // Who asked may have gone.
                     let _ = reply.send(self.current(store, partitions, &id));

@@ -20,6 +20,7 @@ use super::{Deployments, Error, Inner, persisted};
 use crate::catalog::{self, Wanted};
 use crate::command::{self, Handler, Setup, Status};
 use crate::plugin::Plugin;
+use crate::upcast::Chain;
 use slot::State;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -169,7 +170,9 @@ impl Deployments {
         }
         let plugin = Arc::clone(plugin);
         self.blocking(move |inner| {
-            let passed = trial::passes(&inner.engine, &inner.config.limits, &plugin, &store);
+            let upcasters = inner.active_upcasters().of_topics(&plugin.manifest.topics);
+            let mut upcasters = Chain::new(&upcasters, &inner.engine, &inner.config.limits);
+            let passed = trial::passes(&inner.engine, &inner.config.limits, &plugin, &mut upcasters, &store);
             passed.map_err(|error| Error::Rejected {
                 reason: format!("{}: the handler before decides on: {error}", plugin.origin),
             })
@@ -194,8 +197,10 @@ impl Deployments {
         if let Some(folder) = store.parent() {
             inner.data.create(folder)?;
         }
+        let upcasters = inner.active_upcasters().of_topics(&plugin.manifest.topics);
         let handler = Handler::start(Setup {
             plugin: Arc::clone(plugin),
+            upcasters: upcasters.clone(),
             store,
             log: inner.log.clone(),
             engine: inner.engine.clone(),
@@ -207,6 +212,7 @@ impl Deployments {
         let path = inner.data.status(&slot.name);
         state.persisting.push(tokio::spawn(persisted::follow(status.clone(), path, Status::is_over)));
         state.plugin = Some(Arc::clone(plugin));
+        state.upcasters = upcasters;
         slot.change_view(|view| {
             view.status = status;
             view.handler = Some(handler);

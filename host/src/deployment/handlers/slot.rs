@@ -3,6 +3,7 @@
 use crate::command::{self, Handler, Status};
 use crate::deployment::report;
 use crate::plugin::Plugin;
+use crate::upcast::Upcasters;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,6 +21,8 @@ pub(in crate::deployment) struct Slot {
 pub(in crate::deployment) struct State {
     /// The plugin that decides; none while it is not known to be needed.
     pub plugin: Option<Arc<Plugin>>,
+    /// The upcasters that its events come through.
+    pub upcasters: Upcasters,
     /// The tasks that write its status for other processes.
     pub persisting: Vec<JoinHandle<()>>,
 }

@@ -4,6 +4,7 @@
 use crate::aggregate_store::{self, Aggregate, Filter, Reader};
 use crate::command;
 use crate::plugin::Plugin;
+use crate::upcast::Chain;
 use crate::wasm::{self, Engine, Limits};
 use serde_json::Value;
 use std::io;
@@ -48,16 +49,28 @@ pub(super) enum Error {
 }
 
 /// Folds some aggregates of a database by a new handler. Blocks.
-pub(super) fn passes(engine: &Engine, limits: &Limits, plugin: &Plugin, store: &Path) -> Result<(), Error> {
+pub(super) fn passes(
+    engine: &Engine,
+    limits: &Limits,
+    plugin: &Plugin,
+    upcasters: &mut Chain,
+    store: &Path,
+) -> Result<(), Error> {
     // A stack that overflows in the host's part ends the process.
     thread::scope(|scope| {
         let builder = thread::Builder::new().stack_size(limits.thread_stack_bytes());
-        let trying = builder.spawn_scoped(scope, || folds(engine, limits, plugin, store))?;
+        let trying = builder.spawn_scoped(scope, || folds(engine, limits, plugin, upcasters, store))?;
         trying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
-fn folds(engine: &Engine, limits: &Limits, plugin: &Plugin, store: &Path) -> Result<(), Error> {
+fn folds(
+    engine: &Engine,
+    limits: &Limits,
+    plugin: &Plugin,
+    upcasters: &mut Chain,
+    store: &Path,
+) -> Result<(), Error> {
     let reader = Reader::open(store)?;
     let mut handler = wasm::Handler::new(engine, &plugin.component, &plugin.name, limits)?;
     let mut events_left = EVENTS_MAX;
@@ -76,13 +89,13 @@ fn folds(engine: &Engine, limits: &Limits, plugin: &Plugin, store: &Path) -> Res
         }
         events_left -= events.len();
         let name = || plugin.name.clone();
-        let anew = match command::fold(&mut handler, topic, &id, None, &events) {
+        let anew = match command::fold(&mut handler, topic, &id, None, &events, upcasters) {
             Ok(anew) => anew,
             Err(source) => return Err(Error::Events { name: name(), id, version, source }),
         };
         let Some(stored) = stored else { continue };
         // As the new code writes it: a field that has come to it is no difference.
-        match command::fold(&mut handler, topic, &id, Some(&stored), &[]) {
+        match command::fold(&mut handler, topic, &id, Some(&stored), &[], upcasters) {
             Ok(stored) if is_same(&stored, &anew) => {}
             Ok(_) => return Err(Error::Otherwise { name: name(), id, version, state_version }),
             Err(source) => return Err(Error::State { name: name(), id, version, source }),

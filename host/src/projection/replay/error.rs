@@ -1,7 +1,8 @@
 //! Why a replay does not go on.
 
 use crate::projection::applier;
-use crate::{event, log, plugin, read_model};
+use crate::upcast::Unread;
+use crate::{log, plugin, read_model};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ pub enum Error {
     /// The read model, or its replay.
     #[error(transparent)]
     ReadModel(#[from] read_model::Error),
-    /// A record's envelope.
+    /// A record's envelope, or an upcaster.
     #[error(transparent)]
-    Event(#[from] event::Error),
+    Event(#[from] Unread),
     /// A plugin that wrote the read model is not there any more.
     #[error(
         "the plugin {digest} wrote a part of the read model and is not kept: {}: {source}. Put its file there again, \

@@ -13,12 +13,13 @@ mod pass;
 
 pub use error::Error;
 
-use super::blueprint;
+use super::author::Author;
 use super::options::{BatchOptions, Options};
 use super::run::assignments;
 use crate::log::{self, Assignment, Client, Partitions};
 use crate::plugin::{self, Plugin};
 use crate::read_model::{self, Checkpoints, Cursor, Durability, Page, Reader, Run, Snapshot, Writer};
+use crate::upcast::Upcasters;
 use crate::wasm::{Engine, Limits};
 use pass::Pass;
 use std::collections::HashMap;
@@ -49,15 +50,15 @@ pub struct Setup {
 /// Who applies the events of a replay.
 #[derive(Clone)]
 pub enum Plugins {
-    /// One plugin all of them, whoever applied them before. Topics that it does not read are passed over, and a log
+    /// One plugin with its upcasters all of them, whoever applied them before. Topics that it does not read are passed over, and a log
     /// that has lost its beginning is taken as the projection's `on_truncated` says.
-    One(Arc<Plugin>),
-    /// The plugin that applied each of them, as the journal recorded it. Where the log does not have the same events,
+    One(Author),
+    /// The plugin that applied each of them, and the upcasters that they came through, as the journal recorded it. Where the log does not have the same events,
     /// that is an error.
     Recorded {
         /// Where plugins are kept, as `<digest>.wasm`.
         folder: PathBuf,
-        /// The digest of the plugin to begin with.
+        /// Whom to begin with, as the journal says.
         first: String,
     },
 }
@@ -88,8 +89,9 @@ pub struct Replayer {
     setup: Setup,
     file: PathBuf,
     durability: Durability,
-    /// The plugin that was the last to apply something.
-    plugin: Arc<Plugin>,
+    /// Who was the last to apply something.
+    author: Author,
+    /// By digest.
     loaded: HashMap<String, Arc<Plugin>>,
     /// The log, and where each partition is in it.
     reader: Option<Partitions>,
@@ -141,19 +143,15 @@ impl Replayer {
     /// [`read_model::Error::Unsettled`] when it was begun with relaxed durability and the machine went down.
     pub fn open(setup: Setup, file: &Path, durability: Durability) -> Result<Self, Error> {
         let mut loaded = HashMap::new();
-        let plugin = match &setup.plugins {
-            Plugins::One(plugin) => Arc::clone(plugin),
-            Plugins::Recorded { folder, first } => {
-                let plugin = load(&setup, folder, first)?;
-                loaded.insert(first.clone(), Arc::clone(&plugin));
-                plugin
-            }
+        let author = match &setup.plugins {
+            Plugins::One(author) => author.clone(),
+            Plugins::Recorded { folder, first } => load_author(&setup, folder, first, &mut loaded)?,
         };
         let replayer = Replayer {
             setup,
             file: file.into(),
             durability,
-            plugin,
+            author,
             loaded,
             reader: None,
             indexes: HashMap::new(),
@@ -165,7 +163,7 @@ impl Replayer {
     }
 
     fn writer(&self) -> Result<Writer, read_model::Error> {
-        Writer::open(&self.file, &blueprint(&self.plugin), self.durability)
+        Writer::open(&self.file, &self.author.blueprint(), self.durability)
     }
 
     /// The next offsets to apply.
@@ -257,7 +255,7 @@ impl Replayer {
             self.events += events;
             match ended? {
                 pass::Ended::Followed(followed) => return Ok(followed),
-                pass::Ended::Plugin(digest) => self.change(&digest)?,
+                pass::Ended::Author(author) => self.change(&author)?,
                 pass::Ended::Partition => {}
             }
         }
@@ -285,7 +283,7 @@ impl Replayer {
         match &mut self.reader {
             Some(reader) => reader.add(&start)?,
             None => {
-                let name = format!("{}-replay", self.plugin.manifest.name);
+                let name = format!("{}-replay", self.author.plugin.name);
                 self.reader = Some(Client::new(&self.setup.log)?.partitions_reader(&name, &start)?);
             }
         }
@@ -299,31 +297,47 @@ impl Replayer {
     /// Whether a topic's runs are applied.
     fn reads(&self, topic: &str) -> bool {
         match &self.setup.plugins {
-            Plugins::One(plugin) => {
-                self.setup.options.topics(&plugin.manifest).iter().any(|read| read == topic)
+            Plugins::One(author) => {
+                self.setup.options.topics(&author.plugin.manifest).iter().any(|read| read == topic)
             }
             // Whoever applied them has read them.
             Plugins::Recorded { .. } => true,
         }
     }
 
-    /// The digest of another plugin that has to apply a run, if it is not the present one.
-    fn other_plugin(&self, run: &Run, present: &str) -> Option<Arc<str>> {
-        let is_other = matches!(self.setup.plugins, Plugins::Recorded { .. }) && *run.digest != *present;
-        is_other.then(|| Arc::clone(&run.digest))
+    /// Another author that has to apply a run, if it is not the present one.
+    fn other_author(&self, run: &Run, present: &str) -> Option<Arc<str>> {
+        let is_other = matches!(self.setup.plugins, Plugins::Recorded { .. }) && *run.author != *present;
+        is_other.then(|| Arc::clone(&run.author))
     }
 
-    fn change(&mut self, digest: &str) -> Result<(), Error> {
+    fn change(&mut self, author: &str) -> Result<(), Error> {
         if let Plugins::Recorded { folder, .. } = &self.setup.plugins {
-            let plugin = match self.loaded.get(digest) {
-                Some(plugin) => Arc::clone(plugin),
-                None => load(&self.setup, folder, digest)?,
-            };
-            self.loaded.insert(digest.to_owned(), Arc::clone(&plugin));
-            self.plugin = plugin;
+            self.author = load_author(&self.setup, folder, author, &mut self.loaded)?;
         }
         Ok(())
     }
+}
+
+/// A plugin and its upcasters, as the journal calls them.
+fn load_author(
+    setup: &Setup,
+    folder: &Path,
+    author: &str,
+    loaded: &mut HashMap<String, Arc<Plugin>>,
+) -> Result<Author, Error> {
+    let mut load = |digest: &str| -> Result<Arc<Plugin>, Error> {
+        if let Some(plugin) = loaded.get(digest) {
+            return Ok(Arc::clone(plugin));
+        }
+        let plugin = load(setup, folder, digest)?;
+        loaded.insert(digest.to_owned(), Arc::clone(&plugin));
+        Ok(plugin)
+    };
+    let (plugin, upcasters) = read_model::digests(author);
+    let plugin = load(plugin)?;
+    let upcasters = upcasters.into_iter().map(load).collect::<Result<_, _>>()?;
+    Ok(Author { plugin, upcasters: Upcasters::new(upcasters) })
 }
 
 fn load(setup: &Setup, folder: &Path, digest: &str) -> Result<Arc<Plugin>, Error> {

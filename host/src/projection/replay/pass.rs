@@ -1,13 +1,13 @@
-//! The part of a replay that one plugin applies.
+//! The part of a replay that one plugin applies, through the same upcasters.
 
 use super::error::SILENCE_MAX;
 use super::{Control, Error, Followed, Journal, Plugins, Progress, Replayer};
-use crate::event;
 use crate::log::{self, Client};
 use crate::projection::applier::Applier;
 use crate::projection::batch::Collector;
 use crate::projection::options::OnTruncated;
 use crate::read_model::{Checkpoints, Run, Writer};
+use crate::upcast::Chain;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,8 +25,8 @@ const LARGER_BYTES: usize = 2;
 /// Why a pass is over.
 pub(super) enum Ended {
     Followed(Followed),
-    /// The plugin with this digest has to go on.
-    Plugin(Arc<str>),
+    /// This author has to go on.
+    Author(Arc<str>),
     /// The journal has a partition that was not known at the start.
     Partition,
 }
@@ -34,7 +34,9 @@ pub(super) enum Ended {
 pub(super) struct Pass {
     applier: Applier,
     collector: Collector,
-    digest: String,
+    /// What the events come through.
+    upcasters: Chain,
+    author: String,
     /// Where some partitions end, when an end is given.
     until: Option<Checkpoints>,
     /// How many of them have not come there yet.
@@ -73,13 +75,14 @@ impl Pass {
             total: u64::try_from(total.sum::<i64>()).unwrap_or(0),
             events: replayer.events,
         };
-        let setup = &replayer.setup;
+        let Replayer { setup, author, .. } = replayer;
         let is_ahead = |place: &(String, i32), end: i64| positions.get(place).is_none_or(|at| *at < end);
         let ahead = until.iter().flatten().filter(|(place, end)| is_ahead(place, **end)).count();
         Ok(Pass {
-            collector: Collector::new(&replayer.plugin.manifest, positions),
-            applier: Applier::start(&setup.engine, &replayer.plugin, &setup.limits, writer)?,
-            digest: replayer.plugin.digest.to_string(),
+            collector: Collector::new(&author.plugin.manifest, positions),
+            upcasters: Chain::new(&author.upcasters, &setup.engine, &setup.limits),
+            applier: Applier::start(&setup.engine, &author.plugin, &setup.limits, writer)?,
+            author: author.digests(),
             until,
             ahead,
             progress,
@@ -137,8 +140,8 @@ impl Pass {
             if at >= end {
                 continue;
             }
-            if let Some(digest) = replayer.other_plugin(run, &self.digest) {
-                return Ok(Some(Ended::Plugin(digest)));
+            if let Some(author) = replayer.other_author(run, &self.author) {
+                return Ok(Some(Ended::Author(author)));
             }
             let is_whole = at == run.from && end == run.to;
             let mut found = 0;
@@ -217,12 +220,12 @@ impl Pass {
         let mut silent_since = Instant::now();
         loop {
             let setup = &replayer.setup;
-            let envelope = setup.options.envelope(&replayer.plugin.manifest);
+            let envelope = setup.options.envelope(&replayer.author.plugin.manifest);
             let before = self.collector.position(&run.topic, run.partition).unwrap_or(run.from);
             let (Some(reader), Some(index)) = (&mut replayer.reader, index) else {
                 return Err(Error::Silent { topic: run.topic.to_string(), partition: run.partition });
             };
-            let collector = &mut self.collector;
+            let (collector, upcasters) = (&mut self.collector, &mut self.upcasters);
             let room = self.events_max.saturating_sub(collector.len()).max(1);
             let room_bytes = bytes_max.saturating_sub(collector.size_bytes()).max(1);
             let mut bad = None;
@@ -230,7 +233,7 @@ impl Pass {
                 if collector.has(&record) {
                     return ControlFlow::Continue(());
                 }
-                match event::open(envelope, &record) {
+                match upcasters.open(envelope, &record) {
                     Ok(event) => {
                         *found += u64::from(collector.push(&event));
                         ControlFlow::Continue(())
@@ -326,7 +329,7 @@ impl Replayer {
             let next_offset = if is_it { first } else { at.next_offset };
             positions.push(log::Assignment { topic: at.topic.clone(), partition: at.partition, next_offset });
         }
-        let name = format!("{}-replay", self.plugin.manifest.name);
+        let name = format!("{}-replay", self.author.plugin.name);
         self.reader = Some(Client::new(&self.setup.log)?.partitions_reader(&name, &positions)?);
         Ok(())
     }

@@ -43,19 +43,19 @@ impl Run {
 
     /// What is stored of the topics that are read.
     fn read_positions(&self, writer: &read_model::Writer) -> Result<Checkpoints, Left> {
-        let Projection { plugin, options, .. } = &self.projection;
+        let Projection { author, options, .. } = &self.projection;
         let mut positions = writer.checkpoints()?;
         // A topic that is no longer read keeps its checkpoint, for the day it is read again.
-        let topics = options.topics(&plugin.manifest);
+        let topics = options.topics(&author.plugin.manifest);
         positions.retain(|(topic, _), _| topics.contains(topic));
         Ok(positions)
     }
 
     /// The positions to start at: what is stored, and the log's beginning for partitions that are new.
     fn take_up(&self, client: &Client, writer: &read_model::Writer) -> Result<Checkpoints, Left> {
-        let Projection { plugin, options, .. } = &self.projection;
+        let Projection { author, options, .. } = &self.projection;
         let mut positions = self.read_positions(writer)?;
-        for topic in options.topics(&plugin.manifest) {
+        for topic in options.topics(&author.plugin.manifest) {
             for partition in self.partitions(client, topic)? {
                 let key = (topic.clone(), partition);
                 if let Entry::Vacant(entry) = positions.entry(key) {

@@ -8,6 +8,7 @@ mod limits;
 mod preview1;
 mod preview2;
 mod refusals;
+mod upcasters;
 
 use super::{Component, Engine, Failure, Fault, Imports, Instance, Level, Limits};
 use std::sync::OnceLock;

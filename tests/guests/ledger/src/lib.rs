@@ -9,7 +9,7 @@ use lantern_sdk::{Db, Envelope, Event, Manifest, Projection, Result};
 
 /// Name, topics, and what is odd about this one: `faulty` if events may order a fault, `forgetful` if it counts in its
 /// memory instead of its tables, `marking` if it marks the types. A word with a colon is a label: `state:2` is the
-/// state version, `version:7` only makes another file. The tests write other words over these.
+/// state version, `reads:x` a type that it reads, without any it reads all, `version:7` only makes another file. The tests write other words over these.
 static WORDS: &str = concat!(
     "lantern-tests-guest:",
     "ledger ledger                                     ",
@@ -35,6 +35,7 @@ impl Projection for Ledger {
             .filter(|word| !["faulty", "forgetful", "marking"].contains(word) && !word.contains(':'))
             .fold(Manifest::new(name), Manifest::topic)
             .state_version(state_version())
+            .types(self::words().filter_map(|word| word.strip_prefix("reads:")))
             .description("Every event in the order of application")
             .envelope(Envelope::Topic { event_type: None })
             .schema(
