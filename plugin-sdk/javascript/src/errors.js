@@ -1,0 +1,46 @@
+// Why something could not be done, and whose fault it is.
+
+/** What the SDK throws. Anything else that is thrown fails an event too, with its stack. */
+export class LanternError extends Error {
+  constructor(message, { fault = "other", index } = {}) {
+    super(message);
+    this.name = new.target.name;
+    this.fault = fault;
+    this.index = index;
+  }
+}
+
+/** The event cannot be understood: it is at fault, not the plugin. */
+export class BadInput extends LanternError {
+  constructor(message, index) {
+    super(message, { fault: "bad-input", index });
+  }
+}
+
+/** SQLite refused a statement, or what it would have done conflicts with what is stored. */
+export class SqlError extends LanternError {
+  constructor(message, { fault = "sql", index } = {}) {
+    super(message, { fault, index });
+  }
+}
+
+/** Bytes that are no frame. `code` is the name of the error in frames.md. */
+export class MangledFrame extends LanternError {
+  constructor(code, message) {
+    super(`mangled frame: ${message}`);
+    this.code = code;
+  }
+}
+
+/** The domain says no. That is an answer, which the caller gets and which is not tried again. */
+export class Rejection extends Error {
+  constructor(code, message, detail) {
+    super(message);
+    this.name = "Rejection";
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** A value that is not of the expected form, with the path to what is wrong. */
+export class Invalid extends Error {}

@@ -1,0 +1,219 @@
+// What JSON may look like: checked when it is read, and the type of what is read.
+
+import { Invalid } from "./errors.js";
+
+const said = (value) => {
+  const text = typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+};
+
+const expected = (words, value) => new Invalid(`expected ${words}, found ${said(value)}`);
+
+/** A kind of value. `read` answers the value itself where nothing is to be changed. */
+class Type {
+  constructor(read, { optional = false, exact = false } = {}) {
+    this.read = read;
+    this.optional = optional;
+    // Whether integers beyond 2^53 have to be read as they are written.
+    this.exact = exact;
+  }
+}
+
+export const text = new Type((value) => {
+  if (typeof value === "string") return value;
+  throw expected("a text", value);
+});
+
+/** An integer that a number holds exactly. One beyond 2^53 is refused: `bigint` reads it. */
+export const integer = new Type((value) => {
+  if (Number.isSafeInteger(value)) return value;
+  if (typeof value === "bigint" || Number.isInteger(value)) {
+    throw new Invalid(`${said(value)} is beyond 2^53 and would not be exact: declare the field as \`bigint\``);
+  }
+  throw expected("an integer", value);
+});
+
+/** An integer of 64 bits, as a bigint. */
+export const bigint = new Type(
+  (value) => {
+    if (Number.isSafeInteger(value)) return BigInt(value);
+    if (typeof value === "bigint" && value >= -(2n ** 63n) && value < 2n ** 63n) return value;
+    throw expected("an integer of 64 bits", value);
+  },
+  { exact: true },
+);
+
+export const number = new Type((value) => {
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  if (typeof value === "bigint") return Number(value);
+  throw expected("a number", value);
+});
+
+export const boolean = new Type((value) => {
+  if (typeof value === "boolean") return value;
+  throw expected("true or false", value);
+});
+
+/** Whatever it is. Integers beyond 2^53 are bigints. */
+export const json = new Type((value) => value, { exact: true });
+
+/** The payload as bytes, null for a tombstone: it is not read as JSON. Of an event, not of a field. */
+export const bytes = new Type((value) => value);
+
+export function optional(of) {
+  const type = typeOf(of);
+  const read = (value) => (value === null || value === undefined ? null : type.read(value));
+  return new Type(read, { optional: true, exact: type.exact });
+}
+
+export function list(of) {
+  const type = typeOf(of);
+  const read = (value) => {
+    if (!Array.isArray(value)) throw expected("a list", value);
+    return value.map((item, place) => at(`[${place}]`, type, item));
+  };
+  return new Type(read, { exact: type.exact });
+}
+
+export function record(of) {
+  const type = typeOf(of);
+  const read = (value) => {
+    if (!isObject(value)) throw expected("an object", value);
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, at(key, type, item)]));
+  };
+  return new Type(read, { exact: type.exact });
+}
+
+export function oneOf(...values) {
+  return new Type((value) => {
+    if (values.includes(value)) return value;
+    throw expected(`one of ${values.map(said).join(", ")}`, value);
+  });
+}
+
+/** An object with these fields. Others are passed over. */
+export function object(fields) {
+  const entries = Object.entries(fields).map(([name, of]) => [name, typeOf(of)]);
+  const names = entries.map(([name]) => name);
+  const types = entries.map(([, type]) => type);
+  const reads = types.map((type) => type.read);
+  const count = names.length;
+  const read = (value) => {
+    if (!isObject(value)) throw expected("an object", value);
+    for (let n = 0; n < count; n++) {
+      const name = names[n];
+      const given = value[name];
+      if (given === undefined && !types[n].optional) throw new Invalid(`the field \`${name}\` is missing`);
+      try {
+        const field = reads[n](given);
+        if (field !== given) value[name] = field;
+      } catch (error) {
+        throw error instanceof Invalid ? new Invalid(`\`${name}\`: ${error.message}`) : error;
+      }
+    }
+    return value;
+  };
+  return new Type(read, { exact: types.some((type) => type.exact) });
+}
+
+/** A type as it is, or the fields of an object. */
+export function typeOf(of) {
+  if (of instanceof Type) return of;
+  if (isObject(of)) return object(of);
+  throw new TypeError(`${String(of)} is no type of JSON: give text, integer, list(…) and so on, or an object of them`);
+}
+
+function at(path, type, value) {
+  try {
+    return type.read(value);
+  } catch (error) {
+    throw error instanceof Invalid ? new Invalid(`${path}: ${error.message}`) : error;
+  }
+}
+
+function isObject(value) {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Reads JSON as a type. */
+export function readJson(source, type) {
+  return type.read(parseJson(source, type.exact));
+}
+
+/** Reads JSON. With `exact`, integers that no number holds are bigints. */
+export function parseJson(source, exact) {
+  try {
+    const value = JSON.parse(source);
+    // Sixteen digits may be too many: only then it is worth the while to look closer.
+    return exact && /[0-9]{16}/.test(source) ? new Exact(source).whole() : value;
+  } catch (error) {
+    throw error instanceof SyntaxError ? new Invalid(`it is not JSON: ${error.message}`) : error;
+  }
+}
+
+/** Reads JSON that is known to be right, with exact integers. */
+class Exact {
+  #tokens;
+  #at = 0;
+
+  constructor(source) {
+    this.#tokens = source.match(/"(?:[^"\\]|\\.)*"|[{}[\]:,]|[^\s{}[\]:,"]+/g);
+  }
+
+  whole() {
+    const token = this.#tokens[this.#at++];
+    if (token === "{") return this.#object();
+    if (token === "[") return this.#list();
+    if (/^-?[0-9]{16,}$/.test(token)) {
+      const value = BigInt(token);
+      return Number.isSafeInteger(Number(token)) ? Number(token) : value;
+    }
+    return JSON.parse(token);
+  }
+
+  #object() {
+    const value = {};
+    while (this.#tokens[this.#at] !== "}") {
+      if (this.#tokens[this.#at] === ",") this.#at++;
+      const key = JSON.parse(this.#tokens[this.#at]);
+      this.#at += 2;
+      // `__proto__` is a field like any other here.
+      Object.defineProperty(value, key, { value: this.whole(), writable: true, enumerable: true, configurable: true });
+    }
+    this.#at++;
+    return value;
+  }
+
+  #list() {
+    const value = [];
+    while (this.#tokens[this.#at] !== "]") {
+      if (this.#tokens[this.#at] === ",") this.#at++;
+      value.push(this.whole());
+    }
+    this.#at++;
+    return value;
+  }
+}
+
+/** Writes JSON, bigints as the integers that they are. */
+export function writeJson(value) {
+  let source;
+  try {
+    source = JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    source = written(value);
+  }
+  if (source === undefined) throw new Invalid(`${String(value)} has no JSON`);
+  return source;
+}
+
+function written(value) {
+  if (typeof value === "bigint") return String(value);
+  if (Array.isArray(value)) return `[${value.map((item) => written(item) ?? "null").join(",")}]`;
+  if (!isObject(value) || value.toJSON) return JSON.stringify(value);
+  const fields = Object.entries(value)
+    .map(([key, item]) => [key, written(item)])
+    .filter(([, item]) => item !== undefined);
+  return `{${fields.map(([key, item]) => `${JSON.stringify(key)}:${item}`).join(",")}}`;
+}
