@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::kind::{COMMANDS, Kind, PROJECTION, TwoKinds, UPCAST};
+use super::virtual_wasi;
 use std::fmt::Write as _;
 use wasmtime::component::ComponentExportIndex;
 use wasmtime::component::types::ComponentItem;
@@ -9,9 +10,6 @@ use wasmtime::component::types::ComponentItem;
 pub(super) const META: &str = "lantern:plugin/meta@0.1.0";
 /// Names in a message; more would not be read.
 const NAMES_MAX: usize = 12;
-
-const ADVICE_WASI: &str = "a plugin has no files, network, clock or environment: in Rust, build for wasm32-unknown-unknown \
-     (`lantern build` does)";
 
 /// A compiled plugin. A clone is the same code.
 #[derive(Clone)]
@@ -114,7 +112,10 @@ fn check_imports(
 ) -> Result<(), Error> {
     let ty = component.component_type();
     // Patch versions are compatible: whatever differs in type is found when it is linked.
-    let is_granted = |import: &str| kind.granted().iter().any(|granted| release(granted) == release(import));
+    let is_granted = |import: &str| {
+        let mut granted = kind.granted().iter().copied().chain([virtual_wasi::PROCESS]);
+        granted.any(|granted| release(granted) == release(import)) || virtual_wasi::is_granted(import)
+    };
     let strange: Vec<&str> =
         ty.imports(engine).map(|(name, _)| name).filter(|name| !is_granted(name)).collect();
     if strange.is_empty() { Ok(()) } else { Err(not_granted(&strange, kind)) }
@@ -130,7 +131,7 @@ pub(super) fn not_granted(names: &[&str], kind: Kind) -> Error {
     Error::ImportNotGranted {
         imports: list(names),
         kind,
-        advice: if wasi { ADVICE_WASI } else { kind.advice() },
+        advice: if wasi { virtual_wasi::ADVICE } else { kind.advice() },
     }
 }
 

@@ -54,12 +54,13 @@ impl<I: Imports> Guest<I> {
         store.epoch_deadline_callback(|store| store.data().on_tick());
         begin_call(&mut store, limits.call_time());
 
-        let linked = linker(engine.wasmtime())
+        let linked = linker(engine.wasmtime(), component.wasmtime())
             .and_then(|linker| linker.instantiate_pre(component.wasmtime()))
             .map_err(|error| Error::ImportType { reason: format!("{error:#}") })?;
         let instance = match linked.instantiate(&mut store) {
             Ok(instance) => instance,
             Err(error) => {
+                store.data_mut().end_lines();
                 let reason = explain(&error, store.data_mut()).to_string();
                 return Err(Error::Start { reason });
             }
@@ -120,6 +121,7 @@ impl<I: Imports> Guest<I> {
         begin_call(&mut self.store, time);
         let result =
             function.typed::<P, R>(&self.store).and_then(|function| function.call(&mut self.store, params));
+        self.store.data_mut().end_lines();
         result.map_err(|error| {
             self.trapped = true;
             explain(&error, self.store.data_mut())

@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::limits::{Limits, bytes};
 use super::log_budget::{Admission, LogBudget};
+use super::virtual_wasi::{self, Virtual};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -108,6 +109,7 @@ pub(super) struct Host<I> {
     deadline_tick: u64,
     call_time: Duration,
     interrupted: Arc<AtomicBool>,
+    world: Virtual,
 }
 
 const IMPORTS_PRESENT: &str =
@@ -126,6 +128,7 @@ impl<I: Imports> Host<I> {
             deadline_tick: 0,
             call_time: Duration::ZERO,
             interrupted: Arc::default(),
+            world: Virtual::new(),
         }
     }
 
@@ -139,6 +142,11 @@ impl<I: Imports> Host<I> {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// What a runtime that needs WASI finds.
+    pub(super) fn world(&mut self) -> &mut Virtual {
+        &mut self.world
     }
 
     pub(super) fn take_last_error(&mut self) -> Option<String> {
@@ -157,6 +165,7 @@ impl<I: Imports> Host<I> {
     pub(super) fn begin_call(&mut self, time: Duration, tick: Duration) {
         self.last_error = None;
         self.refused = None;
+        self.world.take_stderr();
         self.call_time = time;
         let ticks = time.as_nanos().div_ceil(tick.as_nanos());
         // One more, since the tick that is running is not a whole one.
@@ -188,6 +197,11 @@ impl<I: Imports> Host<I> {
         if level == Level::Error {
             self.last_error = Some(message.to_owned());
         }
+        self.log_line(level, message);
+    }
+
+    /// Logs what explains no trap.
+    pub(super) fn log_line(&mut self, level: Level, message: &str) {
         match self.log.admit(Instant::now()) {
             Admission::Dropped => return,
             Admission::LoggedAfter { dropped } => self.log_dropped(dropped),
@@ -268,8 +282,11 @@ impl<I: Send> wasmtime::ResourceLimiter for Host<I> {
     }
 }
 
-/// The contract's imports.
-pub(super) fn linker<I: Imports>(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Host<I>>> {
+/// The contract's imports, and of the virtual WASI what this component imports.
+pub(super) fn linker<I: Imports>(
+    engine: &wasmtime::Engine,
+    component: &wasmtime::component::Component,
+) -> wasmtime::Result<Linker<Host<I>>> {
     let mut linker = Linker::new(engine);
     linker.instance(LOGGER)?.func_wrap(
         "write",
@@ -295,6 +312,8 @@ pub(super) fn linker<I: Imports>(engine: &wasmtime::Engine) -> wasmtime::Result<
             })
         },
     )?;
+    virtual_wasi::link_process(&mut linker)?;
+    virtual_wasi::link_preview2(&mut linker, component)?;
     Ok(linker)
 }
 

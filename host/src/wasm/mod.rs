@@ -8,6 +8,7 @@
 //! * `cache`: compiled code, kept between starts.
 //! * `guest`: one plugin's memory, and how its functions are called.
 //! * [`Instance`], [`Handler`], [`Upcaster`]: the calls of each kind of plugin; [`CallError`] says how a call ended.
+//! * `virtual_wasi`: the empty world of runtimes that need WASI.
 //! * [`Imports`]: what a plugin may ask of its host.
 //! * [`Limits`]: what a plugin may use.
 //!
@@ -29,6 +30,7 @@ mod log_budget;
 mod no_database;
 mod trap;
 mod upcaster;
+mod virtual_wasi;
 mod wrap;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::imports::{Host, Imports, Interruption};
+use super::virtual_wasi::Exit;
 use std::fmt;
 
 /// How a call ended when it did not end well.
@@ -35,7 +36,7 @@ pub enum Trap {
     Stack,
     /// It handed over more bytes than it may in one call.
     Output,
-    /// It gave up: in Rust, a panic.
+    /// It gave up: in Rust a panic, in Go the end of the process.
     Unreachable,
     /// Anything else: an access out of bounds, a division by zero, a result that is not of the contract's form.
     Other,
@@ -58,10 +59,13 @@ impl fmt::Display for Trap {
 /// Says what an error of wasmtime means here.
 pub(super) fn explain<I: Imports>(error: &wasmtime::Error, host: &mut Host<I>) -> CallError {
     let (kind, what) = classify(error, host);
+    let stderr = host.world().take_stderr();
     let message = match host.take_last_error() {
         // The SDKs log a panic's message before they give up, since a trap cannot carry one.
         Some(last) if kind == Trap::Unreachable && last.starts_with("panicked") => last,
         Some(last) => format!("{what}; the last error that it logged: {last}"),
+        // Runtimes that have a standard error say there why they give up.
+        None if !stderr.is_empty() => format!("{what}; on standard error it wrote: {stderr}"),
         None => what,
     };
     CallError::Trap { kind, message, backtrace: backtrace(error) }
@@ -84,6 +88,9 @@ fn classify<I: Imports>(error: &wasmtime::Error, host: &mut Host<I>) -> (Trap, S
     // trap alone does not tell.
     if let Some(refused) = host.take_refused() {
         return (Trap::Memory, refused);
+    }
+    if let Some(exit) = error.downcast_ref::<Exit>() {
+        return (Trap::Unreachable, exit.to_string());
     }
     let cause = error.root_cause().to_string();
     if trap.is_none() && cause.contains("fuel allocated for hostcalls") {

@@ -3,6 +3,7 @@
 use super::component::{list, not_granted};
 use super::error::Error;
 use super::kind::Kind;
+use super::virtual_wasi;
 use std::borrow::Cow;
 use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -22,12 +23,13 @@ pub fn to_component(input: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     }
     let outline = Outline::of(input)?;
     let kind = outline.kind()?;
+    let preview1 = virtual_wasi::PREVIEW1;
     // Said here, since the wrapping says only that it knows no such interface.
     let strange: Vec<&str> = outline
         .imports
         .iter()
         .map(String::as_str)
-        .filter(|name| name.starts_with("wasi") || *name == "env")
+        .filter(|name| name.starts_with("wasi") && *name != preview1 || name.starts_with("env."))
         .collect();
     if !strange.is_empty() {
         return Err(not_granted(&strange, kind));
@@ -45,13 +47,17 @@ fn wrap(module: &[u8], outline: &Outline, kind: Kind) -> anyhow::Result<Vec<u8>>
         let world = resolve.select_world(&[package], Some(kind.world()))?;
         embed_component_metadata(module.to_mut(), &resolve, world, StringEncoding::UTF8)?;
     }
-    ComponentEncoder::default().validate(true).module(&module)?.encode()
+    let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
+    if outline.imports.iter().any(|name| name == virtual_wasi::PREVIEW1) {
+        encoder = encoder.adapter(virtual_wasi::PREVIEW1, virtual_wasi::adapter()?)?;
+    }
+    encoder.encode()
 }
 
 /// What can be seen of a core module without compiling it.
 #[derive(Default)]
 struct Outline {
-    /// Modules that it imports from, each once.
+    /// Modules that it imports from, each once; of `env`, which toolchains use for whatever they do not find, the functions too.
     imports: Vec<String>,
     exports: Vec<String>,
     /// Whether its bindings left the world that they were made for.
@@ -75,9 +81,13 @@ impl Outline {
                 Payload::Version { encoding: Encoding::Component, .. } => break,
                 Payload::ImportSection(section) => {
                     for import in section.into_imports() {
-                        let module = import?.module;
-                        if !outline.imports.iter().any(|known| known == module) {
-                            outline.imports.push(module.to_owned());
+                        let import = import?;
+                        let name = match import.module {
+                            "env" => format!("env.{}", import.name),
+                            module => module.to_owned(),
+                        };
+                        if !outline.imports.contains(&name) {
+                            outline.imports.push(name);
                         }
                     }
                 }

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"lantern.dev/sdk-go/internal/frame"
+	"lantern.dev/sdk-go/internal/rowop"
 )
 
 // The rows of one table that a batch writes: found by key, changed in memory, flushed as writes.
@@ -435,12 +436,19 @@ func (c *cache) prepare(s statement, host Host) (uint32, *Error) {
 			return c.statements[i].id, nil
 		}
 	}
-	id, err := host.Prepare(c.table.writeSQL(s))
+	id, err := prepareRow(host, c.table.rowop(s), c.table.writeSQL(s))
 	if err != nil {
 		return 0, AsError(err)
 	}
 	c.statements = append(c.statements, prepared{s, id})
 	return id, nil
+}
+
+func prepareRow(host Host, statement rowop.Statement, sql string) (uint32, error) {
+	if knowing, ok := host.(rowop.Host); ok {
+		return knowing.PrepareRow(statement, sql)
+	}
+	return host.Prepare(sql)
 }
 
 // appendKey appends a key to the arena.

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"lantern.dev/sdk-go/internal/frame"
+	"lantern.dev/sdk-go/internal/rowop"
 )
 
 const (
@@ -197,7 +198,8 @@ func (db *DB) load(cache *cache, isWritten bool, key []any) (int, *Error) {
 		_, _ = db.cache(cache.table)
 	}
 	if !cache.canRead {
-		id, err := db.host.Prepare(cache.table.readSQL())
+		read := rowop.Statement{Verb: rowop.Read, Table: cache.table.Name, Key: cache.table.Key, Columns: cache.table.Columns}
+		id, err := prepareRow(db.host, read, cache.table.readSQL())
 		if err != nil {
 			return -1, AsError(err)
 		}

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"strings"
 	"unsafe"
+
+	"lantern.dev/sdk-go/internal/rowop"
 )
 
 // columnsMax is the most columns of a table beside its key.
@@ -68,9 +70,9 @@ func (t *Table) undeclared(name string) *Error {
 type verb uint8
 
 const (
-	verbUpsert verb = iota
-	verbUpdate
-	verbDelete
+	verbUpsert = verb(rowop.Upsert)
+	verbUpdate = verb(rowop.Update)
+	verbDelete = verb(rowop.Delete)
 )
 
 // written says which columns are written, and how, as bits by the columns' positions.
@@ -84,6 +86,28 @@ type written struct {
 type statement struct {
 	verb    verb
 	columns written
+}
+
+// rowop says what a statement does.
+func (t *Table) rowop(s statement) rowop.Statement {
+	op := rowop.Statement{Verb: rowop.Verb(s.verb), Table: t.Name, Key: t.Key, Columns: t.Columns}
+	for nth, column := range t.Columns {
+		bit := uint64(1) << nth
+		if s.columns.all&bit == 0 {
+			continue
+		}
+		write := rowop.Write{Column: column}
+		switch {
+		case s.columns.add&bit != 0:
+			write.How = rowop.Add
+		case s.columns.max&bit != 0:
+			write.How = rowop.Max
+		case s.columns.min&bit != 0:
+			write.How = rowop.Min
+		}
+		op.Writes = append(op.Writes, write)
+	}
+	return op
 }
 
 // writeSQL is the text of a statement. Its parameters are the key, then the columns by position.

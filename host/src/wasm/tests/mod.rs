@@ -5,6 +5,8 @@ mod cache;
 mod calls;
 mod handlers;
 mod limits;
+mod preview1;
+mod preview2;
 mod refusals;
 
 use super::{Component, Engine, Failure, Fault, Imports, Instance, Level, Limits};

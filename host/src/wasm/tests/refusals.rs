@@ -58,11 +58,9 @@ fn a_module_that_imports_something_else_is_refused() {
         guest_text(ECHO, "")
             .replace("(memory (export", &format!("(import \"{module}\" \"f\" (func)) (memory (export"))
     };
-    check(
-        &with("wasi_snapshot_preview1"),
-        &["wasi_snapshot_preview1", "not given", "wasm32-unknown-unknown"],
-    );
-    check(&with("env"), &["imports env", "lantern:plugin/sql"]);
+    check(&with("wasi_unstable"), &["wasi_unstable", "not given", "preview 1"]);
+    check(&with("wasi_snapshot_preview1"), &["wasi_snapshot_preview1", "f"]);
+    check(&with("env"), &["imports env.f", "lantern:plugin/sql"]);
     check(&with("lantern:plugin/sql@0.1.0"), &["lantern:plugin/sql@0.1.0"]);
     check(&with("acme:mail/send@1.0.0"), &["acme:mail/send@1.0.0"]);
 }
@@ -71,9 +69,10 @@ fn a_module_that_imports_something_else_is_refused() {
 fn a_component_that_imports_something_else_is_refused() {
     check(
         r#"(component
-            (import "wasi:filesystem/types@0.2.0" (instance (export "f" (func))))
+            (import "wasi:http/types@0.2.0" (instance (export "f" (func))))
+            (import "wasi:cli/environment@0.3.0" (instance))
             (import "lantern:plugin/logger@0.1.0" (instance)))"#,
-        &["imports wasi:filesystem/types@0.2.0, which", "wasm32-unknown-unknown"],
+        &["imports wasi:http/types@0.2.0, wasi:cli/environment@0.3.0, which", "--disable http"],
     );
     check(
         r#"(component (import "lantern:plugin/logger@0.2.0" (instance)))"#,

@@ -1,0 +1,166 @@
+;; WASI preview 1 for core modules that were built for it (Go, C with wasi-libc): put around such a module when it is wrapped.
+;;
+;; The world is empty and stands still: no arguments, no environment, no files, no sockets. The wall clock reads 1970 for ever,
+;; since a clock that moves would make a replay differ; the monotonic one moves by 1 us at each reading and by what is slept,
+;; since runtimes wait for it. Random bytes are a stream (SplitMix64) that is the same in every instance.
+;;
+;; Clocks and randomness ask nobody: a collector may read the clock inside of `cabi_realloc`, where a component must not call out.
+;; Numbers that are answered: 0 success, 8 badf, 28 inval, 70 spipe, 76 notcapable.
+(module
+  (import "env" "memory" (memory 0))
+  (import "lantern:virtual/process@0.1.0" "write" (func $write (param i32 i32 i32)))
+  (import "lantern:virtual/process@0.1.0" "exit" (func $exit (param i32)))
+
+  (global $monotonic_ns (mut i64) (i64.const 1))
+  (global $random (mut i64) (i64.const 0x4c616e7465726e21))
+
+  ;; No arguments, no environment.
+  (func $sizes (param $count i32) (param $bytes i32) (result i32)
+    (i32.store (local.get $count) (i32.const 0))
+    (i32.store (local.get $bytes) (i32.const 0))
+    (i32.const 0))
+  (export "args_sizes_get" (func $sizes))
+  (export "environ_sizes_get" (func $sizes))
+  (func (export "args_get") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "environ_get") (param i32 i32) (result i32) (i32.const 0))
+
+  ;; Clocks: 0 is the wall clock, the others measure.
+  (func (export "clock_res_get") (param $clock i32) (param $at i32) (result i32)
+    (i64.store (local.get $at) (i64.const 1000))
+    (i32.const 0))
+  (func (export "clock_time_get") (param $clock i32) (param $precision i64) (param $at i32) (result i32)
+    (if (i32.gt_u (local.get $clock) (i32.const 3)) (then (return (i32.const 28))))
+    (if (local.get $clock)
+      (then
+        (global.set $monotonic_ns (i64.add (global.get $monotonic_ns) (i64.const 1000)))
+        (i64.store (local.get $at) (global.get $monotonic_ns)))
+      (else (i64.store (local.get $at) (i64.const 0))))
+    (i32.const 0))
+
+  (func $next_random (result i64)
+    (local $z i64)
+    (global.set $random (i64.add (global.get $random) (i64.const 0x9e3779b97f4a7c15)))
+    (local.set $z (global.get $random))
+    (local.set $z (i64.mul (i64.xor (local.get $z) (i64.shr_u (local.get $z) (i64.const 30)))
+      (i64.const 0xbf58476d1ce4e5b9)))
+    (local.set $z (i64.mul (i64.xor (local.get $z) (i64.shr_u (local.get $z) (i64.const 27)))
+      (i64.const 0x94d049bb133111eb)))
+    (i64.xor (local.get $z) (i64.shr_u (local.get $z) (i64.const 31))))
+  (func (export "random_get") (param $at i32) (param $len i32) (result i32)
+    (local $bits i64)
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get $len)))
+        (local.set $bits (call $next_random))
+        (loop $byte
+          (i32.store8 (local.get $at) (i32.wrap_i64 (local.get $bits)))
+          (local.set $bits (i64.shr_u (local.get $bits) (i64.const 8)))
+          (local.set $at (i32.add (local.get $at) (i32.const 1)))
+          (local.set $len (i32.sub (local.get $len) (i32.const 1)))
+          (br_if $next (i32.eqz (i32.and (local.get $len) (i32.const 7))))
+          (br_if $byte (local.get $len)))))
+    (i32.const 0))
+
+  ;; What is slept for has passed at once: every subscription has its event. One of 48 bytes has its user data at 0, its kind at 8
+  ;; (0: a clock), and of a clock the timeout at 24 and at 40 whether that is a moment; an event of 32 bytes has the error at 8, the kind at 10.
+  (func (export "poll_oneoff") (param $in i32) (param $out i32) (param $count i32) (param $written i32) (result i32)
+    (local $left i32)
+    (local $timeout i64)
+    (if (i32.eqz (local.get $count)) (then (return (i32.const 28))))
+    (local.set $left (local.get $count))
+    (loop $next
+      (i64.store (local.get $out) (i64.load (local.get $in)))
+      (i64.store offset=8 (local.get $out) (i64.const 0))
+      (i64.store offset=16 (local.get $out) (i64.const 0))
+      (i64.store offset=24 (local.get $out) (i64.const 0))
+      (i32.store8 offset=10 (local.get $out) (i32.load8_u offset=8 (local.get $in)))
+      (if (i32.load8_u offset=8 (local.get $in))
+        (then (i32.store16 offset=8 (local.get $out) (i32.const 8)))
+        (else
+          (local.set $timeout (i64.load offset=24 (local.get $in)))
+          (if (i32.eqz (i32.and (i32.load16_u offset=40 (local.get $in)) (i32.const 1)))
+            (then (local.set $timeout (i64.add (local.get $timeout) (global.get $monotonic_ns)))))
+          (if (i64.gt_u (local.get $timeout) (global.get $monotonic_ns))
+            (then (global.set $monotonic_ns (local.get $timeout))))))
+      (local.set $in (i32.add (local.get $in) (i32.const 48)))
+      (local.set $out (i32.add (local.get $out) (i32.const 32)))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br_if $next (local.get $left)))
+    (i32.store (local.get $written) (local.get $count))
+    (i32.const 0))
+
+  ;; Standard input is at its end, standard output and error are the plugin's log.
+  (func $is_standard (param $fd i32) (result i32) (i32.lt_u (local.get $fd) (i32.const 3)))
+  (func (export "fd_write") (param $fd i32) (param $parts i32) (param $count i32) (param $written i32) (result i32)
+    (local $len i32)
+    (local $total i32)
+    (if (i32.eqz (i32.or (i32.eq (local.get $fd) (i32.const 1)) (i32.eq (local.get $fd) (i32.const 2))))
+      (then (return (i32.const 8))))
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get $count)))
+        (local.set $len (i32.load offset=4 (local.get $parts)))
+        (call $write (local.get $fd) (i32.load (local.get $parts)) (local.get $len))
+        (local.set $total (i32.add (local.get $total) (local.get $len)))
+        (local.set $parts (i32.add (local.get $parts) (i32.const 8)))
+        (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+        (br $next)))
+    (i32.store (local.get $written) (local.get $total))
+    (i32.const 0))
+  (func (export "fd_read") (param $fd i32) (param i32 i32) (param $read i32) (result i32)
+    (if (local.get $fd) (then (return (i32.const 8))))
+    (i32.store (local.get $read) (i32.const 0))
+    (i32.const 0))
+  ;; A character device with all rights, or nothing.
+  (func (export "fd_fdstat_get") (param $fd i32) (param $at i32) (result i32)
+    (if (i32.eqz (call $is_standard (local.get $fd))) (then (return (i32.const 8))))
+    (i64.store (local.get $at) (i64.const 2))
+    (i64.store offset=8 (local.get $at) (i64.const -1))
+    (i64.store offset=16 (local.get $at) (i64.const 0))
+    (i32.const 0))
+  (func (export "fd_filestat_get") (param $fd i32) (param $at i32) (result i32)
+    (if (i32.eqz (call $is_standard (local.get $fd))) (then (return (i32.const 8))))
+    (memory.fill (local.get $at) (i32.const 0) (i32.const 64))
+    (i32.store8 offset=16 (local.get $at) (i32.const 2))
+    (i32.const 0))
+  (func $accept (param $fd i32) (result i32)
+    (select (i32.const 0) (i32.const 8) (call $is_standard (local.get $fd))))
+  (export "fd_close" (func $accept))
+  (export "fd_sync" (func $accept))
+  (export "fd_datasync" (func $accept))
+  (func (export "fd_fdstat_set_flags") (param i32 i32) (result i32) (call $accept (local.get 0)))
+  (func $no_place (param $fd i32) (result i32)
+    (select (i32.const 70) (i32.const 8) (call $is_standard (local.get $fd))))
+  (func (export "fd_seek") (param i32 i64 i32 i32) (result i32) (call $no_place (local.get 0)))
+  (func (export "fd_tell") (param i32 i32) (result i32) (call $no_place (local.get 0)))
+
+  ;; There is no other file, and no folder to find one in.
+  (func (export "fd_advise") (param i32 i64 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_allocate") (param i32 i64 i64) (result i32) (i32.const 8))
+  (func (export "fd_fdstat_set_rights") (param i32 i64 i64) (result i32) (i32.const 8))
+  (func (export "fd_filestat_set_size") (param i32 i64) (result i32) (i32.const 8))
+  (func (export "fd_filestat_set_times") (param i32 i64 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_pread") (param i32 i32 i32 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_prestat_get") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_prestat_dir_name") (param i32 i32 i32) (result i32) (i32.const 8))
+  (func (export "fd_pwrite") (param i32 i32 i32 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_readdir") (param i32 i32 i32 i64 i32) (result i32) (i32.const 8))
+  (func (export "fd_renumber") (param i32 i32) (result i32) (i32.const 8))
+  (func (export "path_create_directory") (param i32 i32 i32) (result i32) (i32.const 76))
+  (func (export "path_filestat_get") (param i32 i32 i32 i32 i32) (result i32) (i32.const 76))
+  (func (export "path_filestat_set_times") (param i32 i32 i32 i32 i64 i64 i32) (result i32) (i32.const 76))
+  (func (export "path_link") (param i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 76))
+  (func (export "path_open") (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32) (i32.const 76))
+  (func (export "path_readlink") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 76))
+  (func (export "path_remove_directory") (param i32 i32 i32) (result i32) (i32.const 76))
+  (func (export "path_rename") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 76))
+  (func (export "path_symlink") (param i32 i32 i32 i32 i32) (result i32) (i32.const 76))
+  (func (export "path_unlink_file") (param i32 i32 i32) (result i32) (i32.const 76))
+  (func (export "sock_accept") (param i32 i32 i32) (result i32) (i32.const 8))
+  (func (export "sock_recv") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 8))
+  (func (export "sock_send") (param i32 i32 i32 i32 i32) (result i32) (i32.const 8))
+  (func (export "sock_shutdown") (param i32 i32) (result i32) (i32.const 8))
+
+  (func (export "proc_exit") (param i32) (call $exit (local.get 0)) (unreachable))
+  (func (export "proc_raise") (param i32) (result i32) (call $exit (i32.add (local.get 0) (i32.const 128))) (unreachable))
+  (func (export "sched_yield") (result i32) (i32.const 0)))
