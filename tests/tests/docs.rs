@@ -146,6 +146,7 @@ fn every_command_that_a_page_shows_exists() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/building.md",
         "docs/commands.md",
         "docs/configuration.md",
         "docs/deploying.md",

@@ -32,6 +32,7 @@ mod status;
 mod test;
 mod token;
 mod topics;
+mod user_cache;
 mod verify;
 
 pub use build::build;

@@ -15,8 +15,9 @@ mod zig;
 mod tests;
 
 use super::language::Language;
-use super::{Context, output, sdk};
+use super::{Context, output, sdk, user_cache};
 use crate::config::Config;
+use crate::data_dir::DataDir;
 use crate::plugin::{self, Digest, Kind, Plugin};
 use crate::wasm::{self, Engine};
 use anyhow::Context as _;
@@ -24,6 +25,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// A larger plugin takes seconds to compile for the engine: its compiled code is kept.
+const CACHED_BYTES_MIN: usize = 1 << 20;
 /// What a command handler is called.
 const COMMANDS: &str = "commands";
 
@@ -198,7 +201,11 @@ impl Project {
 fn build_into(dir: &Path, out: Option<&Path>, config: &Config) -> anyhow::Result<Built> {
     let (component, artifact) = Source::open(dir)?.compile()?;
     let origin = artifact.display().to_string();
-    let engine = Engine::with_limits(None, &config.limits)?;
+    // What takes seconds to compile is compiled once, for this and for the host that runs on the data folder.
+    let data = DataDir::new(&config.data_dir);
+    let cache = if data.root().is_dir() { Some(data.cache()) } else { user_cache::compiled() };
+    let cache = cache.filter(|_| component.len() >= CACHED_BYTES_MIN);
+    let engine = Engine::with_limits(cache, &config.limits)?;
     let plugin = Plugin::load(&engine, &component, &origin, &config.limits)?;
     let path = match out {
         Some(out) => out.to_owned(),

@@ -2,7 +2,7 @@
 //! cache.
 
 use super::tools::Program;
-use crate::cli::output;
+use crate::cli::{output, user_cache};
 use anyhow::{Context as _, bail};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -66,7 +66,9 @@ impl Toolchain {
     /// # Errors
     /// When it cannot be fetched.
     pub fn open(&self) -> anyhow::Result<PathBuf> {
-        fetched(&cache()?, self.name, |folder| self.install(folder))
+        let cache = user_cache::toolchains();
+        let cache = cache.context("there is no place for toolchains: set HOME or XDG_CACHE_HOME")?;
+        fetched(&cache, self.name, |folder| self.install(folder))
     }
 
     fn install(&self, folder: &Path) -> anyhow::Result<()> {
@@ -136,14 +138,6 @@ fn fetched(
     // Nothing is left of it to remove.
     let _ = new.keep();
     Ok(folder)
-}
-
-/// `~/.cache/lantern/toolchains`, by the rules of XDG.
-fn cache() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
-    let cache = cache.context("there is no place for toolchains: set HOME or XDG_CACHE_HOME")?;
-    Ok(cache.join("lantern/toolchains"))
 }
 
 fn last_lines(text: &str) -> String {

@@ -3,7 +3,7 @@
 mod junit;
 mod report;
 
-use super::{Context, build, output};
+use super::{Context, build, output, user_cache};
 use crate::given::{Bench, Case, Error, Problem, Stopped, read};
 use crate::plugin::{self, Plugin};
 use crate::wasm::Engine;
@@ -135,7 +135,7 @@ impl Test {
             (plugin::read(&self.plugin)?, self.plugin.clone())
         };
         let limits = &context.config.limits;
-        let cache = (bytes.len() >= CACHED_BYTES_MIN).then(cache).flatten();
+        let cache = (bytes.len() >= CACHED_BYTES_MIN).then(user_cache::compiled).flatten();
         let engine = Engine::with_limits(cache, limits)?;
         let plugin = Plugin::load(&engine, &bytes, &origin.display().to_string(), limits)?;
         Ok(Bench {
@@ -181,11 +181,4 @@ impl Test {
 
 fn at(path: &Path, error: &Error) -> anyhow::Error {
     anyhow!("{}:{}: {}", path.display(), error.line, error.reason)
-}
-
-/// Where compiled code is kept for this user, if the system has a place for it.
-fn cache() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(caches.join("lantern").join("compiled"))
 }
