@@ -57,7 +57,9 @@ type plan struct {
 }
 
 type field struct {
-	name   string
+	name string
+	// As it stands in JSON without white space: the name's quotes and the colon.
+	quoted string
 	offset uintptr
 	plan   *plan
 }
@@ -210,7 +212,7 @@ func (m *planner) fields(p *plan, typ reflect.Type, offset uintptr) {
 		if f.Type.Kind() != reflect.Pointer && !has(options, "omitempty") && !has(options, "omitzero") {
 			p.required.add(len(p.fields))
 		}
-		p.fields = append(p.fields, field{name, offset + f.Offset, part})
+		p.fields = append(p.fields, field{name, `"` + name + `":`, offset + f.Offset, part})
 	}
 }
 
