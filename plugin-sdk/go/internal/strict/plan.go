@@ -2,8 +2,8 @@
 //
 // It reads into the types that encoding/json reads into, by the same tags, and differs in this:
 //
-//   - A field has to be there, unless it is a pointer or tagged omitempty or omitzero. Fields that the struct does not
-//     have are passed over.
+//   - A field has to be there, unless it is a pointer or tagged omitempty or omitzero. A pointer that is tagged required has to
+//     be there too, if only as null. Fields that the struct does not have are passed over.
 //   - Names match exactly, and a name stands once.
 //   - null is for pointers, slices, maps and interfaces.
 //   - Integers are exact or refused. Texts are UTF-8.
@@ -209,7 +209,8 @@ func (m *planner) fields(p *plan, typ reflect.Type, offset uintptr) {
 		if p.op == opInvalid {
 			return
 		}
-		if f.Type.Kind() != reflect.Pointer && !has(options, "omitempty") && !has(options, "omitzero") {
+		optional := f.Type.Kind() == reflect.Pointer || has(options, "omitempty") || has(options, "omitzero")
+		if !optional || has(options, "required") {
 			p.required.add(len(p.fields))
 		}
 		p.fields = append(p.fields, field{name, `"` + name + `":`, offset + f.Offset, part})
