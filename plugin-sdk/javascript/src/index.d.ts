@@ -32,6 +32,8 @@ export declare const json: Type<any>;
 export declare const bytes: Type<Uint8Array | null>;
 /** Something that may be missing or null; it is null then. */
 export declare function optional<F extends Type<any> | Fields>(of: F): Type<Infer<F> | null>;
+/** Something that may be null, but must be there. */
+export declare function nullable<F extends Type<any> | Fields>(of: F): Type<Infer<F> | null>;
 /** A list. */
 export declare function list<F extends Type<any> | Fields>(of: F): Type<Infer<F>[]>;
 /** An object with any fields of one type. */
