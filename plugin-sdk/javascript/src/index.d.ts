@@ -179,9 +179,9 @@ export interface AggregateDefinition<S extends Fields, C extends Declared, E ext
   /** What can happen to it. What was once appended is read for ever, so types and fields are only added. */
   events: E;
   /** Decides a command: which events happen. None means that nothing has to. Throws a {@link Rejection} to say no. */
-  decide: { [K in keyof C]: (state: Infer<S>, command: Infer<C[K]>, context: Context) => EventOf<NoInfer<E>>[] | void };
+  decide: { [K in keyof C]: (state: NoInfer<Infer<S>>, command: Infer<C[K]>, context: Context) => EventOf<NoInfer<E>>[] | void };
   /** Remembers an event: changes the state, or returns a new one. It must not fail: the event has happened. */
-  evolve: { [K in keyof E]: (state: Infer<S>, event: Infer<E[K]>) => Infer<S> | void };
+  evolve: { [K in keyof E]: (state: NoInfer<Infer<S>>, event: Infer<E[K]>) => NoInfer<Infer<S>> | void };
 }
 
 export interface Aggregate<S = any, C extends Declared = any, E extends Declared = any> {
