@@ -102,8 +102,8 @@ pub const Cache = struct {
         while (true) : (slot = (slot + 1) & mask) {
             const taken = cache.slots[slot];
             if (taken == 0) return .{ .found = null, .slot = slot };
-            const entry = &cache.entries.items[taken - 1];
-            if (entry.hash == hashed and value.same(entry.key.of(&cache.arena), key)) return .{ .found = taken - 1, .slot = slot };
+            const candidate = &cache.entries.items[taken - 1];
+            if (candidate.hash == hashed and value.same(candidate.key.of(&cache.arena), key)) return .{ .found = taken - 1, .slot = slot };
         }
     }
 
@@ -137,8 +137,8 @@ pub const Cache = struct {
         host.gpa.free(cache.slots);
         cache.slots = host.gpa.alloc(u32, count) catch host.oom();
         @memset(cache.slots, 0);
-        for (cache.entries.items, 1..) |known, at| {
-            var slot = firstSlot(known.hash, count);
+        for (cache.entries.items, 1..) |row, at| {
+            var slot = firstSlot(row.hash, count);
             while (cache.slots[slot] != 0) slot = (slot + 1) & (count - 1);
             cache.slots[slot] = @intCast(at);
         }
@@ -238,7 +238,7 @@ pub const Cache = struct {
             };
             for (verbs) |verb| {
                 const columns: Columns = if (verb == .delete) .{} else row.columns;
-                const statement = cache.statement(verb, columns) catch |err| {
+                const statement = cache.statementFor(verb, columns) catch |err| {
                     var failure = errors.caught(err);
                     failure.index = failure.index orelse row.event;
                     return errors.failWith(failure);
@@ -259,9 +259,9 @@ pub const Cache = struct {
         cache.clear();
     }
 
-    fn statement(cache: *Cache, verb: Verb, columns: Columns) errors.Error!u32 {
-        for (cache.statements.items) |known_one| {
-            if (known_one.verb == verb and known_one.columns.eql(columns)) return known_one.id;
+    fn statementFor(cache: *Cache, verb: Verb, columns: Columns) errors.Error!u32 {
+        for (cache.statements.items) |made| {
+            if (made.verb == verb and made.columns.eql(columns)) return made.id;
         }
         const id = try prepare(cache.writeSql(verb, columns));
         cache.statements.append(host.gpa, .{ .verb = verb, .columns = columns, .id = id }) catch host.oom();

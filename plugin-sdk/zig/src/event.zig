@@ -97,6 +97,8 @@ pub fn mangled(err: frame.Mangled) errors.Error {
 
 /// A variant's name as the type of an event or command, and its content as JSON.
 pub fn encode(variant: anytype) struct { kind: []const u8, payload: []const u8 } {
+    // A variant without content may come as its bare tag.
+    if (@typeInfo(@TypeOf(variant)) == .@"enum") return .{ .kind = @tagName(variant), .payload = "{}" };
     switch (variant) {
         inline else => |content, tag| return .{ .kind = @tagName(tag), .payload = json_.stringify(content) },
     }

@@ -36,7 +36,7 @@ pub const Layout = struct {
         if (!std.mem.eql(u8, frame[0..4], "LTRN")) return error.magic;
         if (std.mem.readInt(u16, frame[4..6], .little) != 1) return error.version;
         if (std.mem.readInt(u16, frame[6..8], .little) != @intFromEnum(kind)) return error.kind;
-        const count, const stride, const texts, const arena = .{ u32At(frame, 8), u32At(frame, 12), u32At(frame, 16), u32At(frame, 20) };
+        const count, const stride, const dictionary, const arena = .{ u32At(frame, 8), u32At(frame, 12), u32At(frame, 16), u32At(frame, 20) };
         const least: u32 = switch (kind) {
             .events => 56,
             .ops => 16,
@@ -44,8 +44,8 @@ pub const Layout = struct {
         };
         if (stride < least) return error.stride;
         const index = @as(u64, count) * stride;
-        if (index > frame.len or 32 + @as(u64, texts) * 8 + index + arena != frame.len) return error.length;
-        const at: usize = 32 + @as(usize, texts) * 8;
+        if (index > frame.len or 32 + @as(u64, dictionary) * 8 + index + arena != frame.len) return error.length;
+        const at: usize = 32 + @as(usize, dictionary) * 8;
         const layout: Layout = .{
             .count = count,
             .stride = stride,
@@ -54,11 +54,11 @@ pub const Layout = struct {
             .arena = frame[frame.len - arena ..],
         };
         var left: usize = arena;
-        for (0..texts) |id| {
-            const text = try layout.text(@intCast(id));
-            if (!value.isUtf8(text)) return error.utf8;
-            if (text.len > left) return error.bounds;
-            left -= text.len;
+        for (0..dictionary) |id| {
+            const entry = try layout.text(@intCast(id));
+            if (!value.isUtf8(entry)) return error.utf8;
+            if (entry.len > left) return error.bounds;
+            left -= entry.len;
         }
         return layout;
     }

@@ -46,10 +46,10 @@ const Reader = struct {
     }
 
     fn whole(reader: *Reader, comptime T: type) Error!T {
-        const read = try reader.read(T);
+        const result = try reader.read(T);
         _ = reader.peek();
         if (reader.at < reader.text.len) return reader.fail("something stands behind the JSON");
-        return read;
+        return result;
     }
 
     /// The next byte that is no space; 0 at the end.
@@ -187,7 +187,7 @@ const Reader = struct {
         const info = @typeInfo(T).@"struct";
         if (info.is_tuple) @compileError("an object is read as a struct with names, not as " ++ @typeName(T));
         var read_struct: T = undefined;
-        var seen = [_]bool{false} ** info.field_names.len;
+        var seen: [info.field_names.len]bool = @splat(false);
         try reader.expect('{', "expected an object");
         var is_first = true;
         // Fields mostly stand in the order of the struct: the search begins behind the one that was found last.
@@ -262,9 +262,9 @@ const Reader = struct {
             // Bytes below 0x20, quotes and backslashes; what is beyond ASCII is no hit.
             const hits = ((quote -% ones & ~quote) | (slash -% ones & ~slash) | (bytes -% ones * 0x20 & ~bytes)) & tops;
             if (hits != 0) {
-                const skip: u6 = @intCast(@ctz(hits) / 8);
-                if (skip != 0) high.* |= bytes << @intCast(64 - 8 * @as(u7, skip));
-                at += skip;
+                const passed: u7 = @intCast(@ctz(hits) / 8);
+                if (passed != 0) high.* |= bytes << @intCast(64 - 8 * passed);
+                at += passed;
                 break;
             }
             high.* |= bytes;

@@ -17,7 +17,7 @@ pub const Value = union(enum) {
     blob: []const u8,
 
     /// The value of a variable, by its type. NaN becomes NULL; an integer that is no i64 is refused.
-    pub inline fn of(x: anytype) errors.Error!Value {
+    pub fn of(x: anytype) errors.Error!Value {
         const T = @TypeOf(x);
         if (T == Value) return x;
         if (T == Blob) return .{ .blob = x.bytes };
