@@ -6,7 +6,8 @@
 //! * `artifacts`: what was deployed, kept by digest.
 //! * `deploy`: a new artifact: start, swap or rebuild.
 //! * `beside`: what is built beside a live generation.
-//! * `act`: what people ask of a plugin that is there: rollback, promote, reset, pause, remove.
+//! * `act`: what people ask of a plugin that is there: rollback, reset, pause, remove.
+//! * `promote`: makes a generation the live one.
 //! * `handlers`: command handlers, which have no generations.
 //! * `upcasters`: what old events go through, which is brought to whoever reads their topics.
 //! * `resume`: takes up what the catalog and the files say, after a start.
@@ -26,6 +27,7 @@ mod error;
 pub mod generations;
 mod handlers;
 pub mod persisted;
+mod promote;
 mod rebuild;
 pub mod report;
 pub mod restore;

@@ -59,31 +59,35 @@ impl Deployments {
             generation,
             pause_us: None,
         };
-        // What is on its way to be live is made with upcasters that are no longer.
-        if let Some(building) = state.rebuild.as_ref().filter(|building| !building.preview)
-            && building.rebuilder.author.plugin.digest != before.plugin.digest
-        {
+        // What is built beside it, as it would be built today.
+        let building = state.rebuild.as_ref().map(|building| {
             let author = self.inner.author(&building.rebuilder.author.plugin);
-            if author.upcasters == building.rebuilder.author.upcasters {
+            let is_stale = author.upcasters != building.rebuilder.author.upcasters;
+            let is_other = author.plugin.digest != before.plugin.digest;
+            (author, building.preview, is_stale, is_other)
+        });
+        if let Some((author, false, is_stale, true)) = &building {
+            if !is_stale {
                 return Ok(None);
             }
-            let generation = self.begin_rebuild(slot, state, &author, false).await?;
-            return Ok(Some(outcome(&author, Done::Rebuilding, generation)));
+            let generation = self.begin_rebuild(slot, state, author, false).await?;
+            return Ok(Some(outcome(author, Done::Rebuilding, generation)));
         }
         let author = self.inner.author(&before.plugin);
-        let is_built = |state: &State| {
-            let building = state.rebuild.as_ref().filter(|building| !building.preview);
-            building.is_some_and(|building| building.rebuilder.author.upcasters == author.upcasters)
-        };
         if !author.blueprint().fits(&state.generations.path(live))? {
-            if is_built(state) {
+            if let Some((_, false, false, _)) = &building {
                 return Ok(None);
             }
             let generation = self.begin_rebuild(slot, state, &author, false).await?;
             return Ok(Some(outcome(&author, Done::Rebuilding, generation)));
         }
-        if state.rebuild.is_some() && !is_built(state) {
-            self.discard_rebuild(slot, state).await?;
+        match &building {
+            Some((preview, true, true, _)) => {
+                self.begin_rebuild(slot, state, preview, true).await?;
+            }
+            // The live one is as it would become.
+            Some((_, false, true, _)) => self.discard_rebuild(slot, state).await?,
+            _ => {}
         }
         if author.upcasters == before.upcasters {
             return Ok(None);
