@@ -173,7 +173,7 @@ fn operation(random: &mut StdRng) -> String {
 
 fn statements() -> Vec<Record> {
     let mut all = Vec::new();
-    for (id, n) in [("s-1", 5), ("s-2", -3), ("s-1", 4_000_000_000_000_000), ("ß", 5), ("", 0)] {
+    for (id, n) in [("s-1", 5), ("s-2", -3), ("s-1", 4_000_000_000_000_000_i64), ("ß", 5), ("", 0)] {
         all.push(json("Sql", &json!({ "id": id, "n": n }).to_string()));
     }
     for which in ["missing", "overflow", "pragma", "missing"] {

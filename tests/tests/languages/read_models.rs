@@ -80,7 +80,7 @@ fn read_models(log: &Log<'_>, settings: &str) -> Result<Vec<(&'static str, Finge
     host.terminate()?;
     let output = site.run_once()?;
     ensure!(output.status.success(), "{}", transcript(&output));
-    plugins.iter().map(|built| Ok((built.language, fingerprint(&site, built)?))).collect()
+    plugins.iter().map(|built| Ok((built.language.as_str(), fingerprint(&site, built)?))).collect()
 }
 
 fn fingerprint(site: &Site, built: &Built) -> Result<Fingerprint> {

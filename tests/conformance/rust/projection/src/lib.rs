@@ -33,13 +33,19 @@ const SCHEMA: [&str; 11] = [
     "CREATE TABLE ones (n INTEGER NOT NULL CHECK (n = 1))",
 ];
 
+/// A field may be null, and must be there.
 #[derive(Deserialize)]
 struct Values {
     id: String,
+    #[serde(deserialize_with = "Option::deserialize")]
     i: Option<i64>,
+    #[serde(deserialize_with = "Option::deserialize")]
     r: Option<f64>,
+    #[serde(deserialize_with = "Option::deserialize")]
     bits: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
     t: Option<String>,
+    #[serde(deserialize_with = "Option::deserialize")]
     b: Option<String>,
 }
 
