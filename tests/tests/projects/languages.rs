@@ -45,14 +45,17 @@ pub const LANGUAGES: [Language; 8] = [
         needs: &["python3 -m pip --version"],
         install: "Python 3.10 or newer with pip: apt-get install python3-pip",
         kinds: &["projection"],
-        native: None,
+        native: Some(
+            "PYTHONPATH=.lantern/sdk/python python3 -c \"import tests.test_app as t; \
+             [f() for n, f in vars(t).items() if n.startswith('test_')]\"",
+        ),
     },
     Language {
         name: "javascript",
         needs: &["node --version", "npm --version"],
         install: "Node.js 20 or newer with npm: https://nodejs.org",
         kinds: &KINDS,
-        native: None,
+        native: Some("npm install --silent --no-audit --no-fund && npm test"),
     },
     Language {
         name: "typescript",
@@ -139,6 +142,7 @@ fn check(desk: &Desk, language: &Language, kind: &str) -> Result<()> {
         _ => "projection",
     };
     ensure!(built["kind"] == expected, "it is {built}");
+    desk.run(&format!("cd {name} && lantern test"))?;
     if let Some(native) = native {
         desk.run(&format!("cd {name} && {native}"))?;
     }
