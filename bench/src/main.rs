@@ -10,6 +10,7 @@
 //! * [`queries`]: queries over HTTP, and events until they are seen in one.
 //! * [`deployments`]: swaps under load, rebuilds and checks.
 //! * [`commands`]: commands beside appends of the same bytes.
+//! * [`languages`]: what plugins cost by the language that they are written in.
 //! * [`compare`]: all must end with the same tables.
 //! * [`report`]: what is printed.
 
@@ -18,6 +19,7 @@ mod commands;
 mod compare;
 mod contender;
 mod deployments;
+mod languages;
 mod live;
 mod log;
 mod meter;
@@ -88,6 +90,9 @@ struct Bench {
     queries: bool,
     #[command(flatten)]
     of_queries: queries::Parameters,
+    /// Measure plugins in every language instead, and write the table of docs/languages.md.
+    #[arg(long, conflicts_with_all = ["deployments", "commands", "queries"])]
+    languages: bool,
     /// Print everything that was measured as JSON.
     #[arg(long)]
     json: bool,
@@ -122,6 +127,9 @@ impl Bench {
         let temporary = tempfile::tempdir()?;
         let folder = self.folder.as_deref().unwrap_or(temporary.path());
         std::fs::create_dir_all(folder)?;
+        if self.languages {
+            return languages::run(folder, self.runs, self.json);
+        }
         if self.commands {
             let log = Log::open(self.kafka.as_deref(), folder)?;
             return commands::run(&log, folder, self.runs, &self.of_commands, self.json);

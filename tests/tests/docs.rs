@@ -151,6 +151,7 @@ fn every_command_that_a_page_shows_exists() {
         "docs/configuration.md",
         "docs/deploying.md",
         "docs/embedded-broker.md",
+        "docs/embedded-broker-format.md",
         "docs/envelopes.md",
         "docs/http.md",
         "docs/verifying.md",

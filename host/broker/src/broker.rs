@@ -69,8 +69,18 @@ impl Core {
         Ok(Core { topics, transactions, groups: Groups::new(&options, &offsets), options, _lock: lock })
     }
 
+    /// Forces everything to the disk, so that the next start takes no time.
+    fn settle(&self) -> Result<(), Error> {
+        self.topics.settle()?;
+        self.sync_journals()
+    }
+
     fn sync_all(&self) -> Result<(), Error> {
         self.topics.sync_all()?;
+        self.sync_journals()
+    }
+
+    fn sync_journals(&self) -> Result<(), Error> {
         self.transactions.sync()?;
         self.groups.offsets.sync()?;
         Ok(())
@@ -140,7 +150,7 @@ impl Broker {
             let _ended_or_late = tokio::time::timeout(DRAIN_MAX, serving).await;
         }
         let core = Arc::clone(&self.core);
-        let outcome = match tokio::task::spawn_blocking(move || core.sync_all()).await {
+        let outcome = match tokio::task::spawn_blocking(move || core.settle()).await {
             Ok(outcome) => outcome,
             Err(ended) => Err(Error::Threads(std::io::Error::other(ended))),
         };
@@ -191,6 +201,7 @@ async fn start(options: Options) -> Result<Started, Error> {
     if let Fsync::EveryMs(interval_ms) = core.options.fsync {
         tokio::spawn(sync_regularly(Arc::clone(&core), interval_ms, closed.clone()));
     }
+    tokio::spawn(maintain_regularly(Arc::clone(&core), closed.clone()));
     let sweeping = Arc::clone(&core);
     let until = closed.clone();
     tokio::spawn(async move { sweeping.transactions.sweep(until).await });
@@ -215,6 +226,22 @@ async fn sync_regularly(core: Arc<Core>, interval_ms: u64, mut closing: watch::R
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "the log could not be forced to the disk"),
             Err(_) => return,
+        }
+    }
+}
+
+/// Has retention and compaction done at an interval.
+async fn maintain_regularly(core: Arc<Core>, mut closing: watch::Receiver<bool>) {
+    let interval = Duration::from_millis(core.options.maintain_every_ms.max(1));
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            _ = closing.changed() => return,
+        }
+        let topics = Arc::clone(&core.topics);
+        if tokio::task::spawn_blocking(move || topics.maintain()).await.is_err() {
+            tracing::error!("retention and compaction have ended by a bug; start the broker again for them");
+            return;
         }
     }
 }

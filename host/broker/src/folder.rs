@@ -5,7 +5,10 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// The format that this version reads and writes.
-const FORMAT: &str = "lantern-log 1";
+const FORMAT: &str = "lantern-log 2";
+/// The one before, without checkpoints, indexes and compaction. What it has is read as it is; what
+/// it lacks is made by and by.
+const FORMAT_BEFORE: &str = "lantern-log 1";
 
 /// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -80,13 +83,17 @@ pub(crate) fn claim(dir: &Path) -> Result<Lock, Error> {
 
 fn check_format(dir: &Path) -> Result<(), Error> {
     let path = dir.join("format");
+    let write = || {
+        crate::log::write_whole(&path, format!("{FORMAT}\n").as_bytes()).map_err(io("cannot write", &path))
+    };
     match fs::read_to_string(&path) {
         Ok(found) if found.trim() == FORMAT => Ok(()),
-        Ok(found) => Err(Error::Format { dir: dir.to_path_buf(), found: found.trim().to_owned() }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            crate::topics::write_whole(&path, format!("{FORMAT}\n").as_bytes())
-                .map_err(io("cannot write", &path))
+        Ok(found) if found.trim() == FORMAT_BEFORE => {
+            tracing::info!(folder = %dir.display(), from = FORMAT_BEFORE, to = FORMAT, "the log is taken over from an earlier version");
+            write()
         }
+        Ok(found) => Err(Error::Format { dir: dir.to_path_buf(), found: found.trim().to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => write(),
         Err(source) => Err(io("cannot read", &path)(source)),
     }
 }

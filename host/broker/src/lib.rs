@@ -7,11 +7,11 @@
 //! - Acknowledged means on disk ([`Fsync::Always`]), and consumers see nothing that is not.
 //! - Idempotent producers write each batch once; transactions are committed as a whole or not at
 //!   all, also when the process dies inside a commit; a fenced producer writes nothing.
+//! - What is damaged is named, and never served.
 //! - A client that asks for something that is not here gets the protocol's own error.
 //!
-//! Deliberately absent so far: retention and compaction (the settings are stored, nothing obeys them;
-//! the storage is laid out for both), encryption and authentication (it listens on loopback by
-//! default), groups of the new protocol (KIP-848), transactions of version 2 (KIP-890).
+//! Deliberately absent so far: encryption and authentication (it listens on loopback by default),
+//! groups of the new protocol (KIP-848), transactions of version 2 (KIP-890).
 //!
 //! # Layout
 //!
@@ -24,7 +24,8 @@
 //! - `transaction`: the transaction coordinator and its journal.
 //! - `group`: the group coordinator and committed offsets.
 //! - `topics`: the catalog of topics and their settings.
-//! - `log`: the storage of a partition: segments, indexes, producers, recovery, group commit.
+//! - `log`: the storage of a partition: segments, indexes, producers, checkpoints, recovery, group
+//!   commit, retention, compaction.
 //! - `journal`: an append-only file of small state changes.
 //! - `options`: what a user can set.
 

@@ -38,6 +38,9 @@ pub struct Options {
     /// A segment file that has reached this many bytes is closed and the next one begun. A topic
     /// overrides it with `segment.bytes`.
     pub segment_bytes_max: u64,
+    /// How often segments are looked through for what retention and compaction ask for, in
+    /// milliseconds.
+    pub maintain_every_ms: u64,
     /// The largest record batch accepted, in bytes. A topic overrides it with `max.message.bytes`.
     pub message_bytes_max: usize,
     /// The largest request accepted, in bytes. A longer one closes its connection.
@@ -74,6 +77,7 @@ impl Default for Options {
             auto_create_topics: true,
             fsync: Fsync::Always,
             segment_bytes_max: 1 << 30,
+            maintain_every_ms: 10_000,
             message_bytes_max: 1_048_588,
             request_bytes_max: 100 << 20,
             fetch_bytes_max: 55 << 20,

@@ -1,4 +1,7 @@
 //! A process that is killed keeps its word: a real broker, SIGKILLed at random moments under load.
+//!
+//! Segments are tiny and maintenance never rests, so that the moments fall into the roll of segments,
+//! into checkpoints, retention and compaction as well, and into the ends of transactions.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
@@ -21,6 +24,8 @@ use support::{Random, read_to_end, transactional};
 const PARTITIONS: i32 = 3;
 /// Records of one transaction, spread over the partitions of a topic.
 const RECORDS_PER_TRANSACTION: i32 = 7;
+/// Keys of the topic that is compacted.
+const KEYS: usize = 40;
 /// How long a client may take to get over the last kill.
 const RECOVERY: Duration = Duration::from_secs(60);
 
@@ -30,7 +35,8 @@ struct Process(Child);
 impl Process {
     fn start(dir: &Path, listen: &str) -> (Process, String) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lantern-broker"))
-            .args(["--dir", dir.to_str().unwrap(), "--listen", listen, "--segment-bytes", "200000"])
+            .args(["--dir", dir.to_str().unwrap(), "--listen", listen])
+            .args(["--segment-bytes", "20000", "--maintain-every-ms", "5"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -53,9 +59,11 @@ impl Drop for Process {
     }
 }
 
-/// Sends numbers with an idempotent producer until told to stop; returns what was acknowledged and
-/// where.
-fn produce_plain(address: &str, stop: &AtomicBool) -> HashMap<usize, (i32, i64)> {
+/// Which number was acknowledged where.
+type Acknowledged = HashMap<usize, (i32, i64)>;
+
+/// Sends numbers with an idempotent producer until told to stop.
+fn produce_numbers(address: &str, topic: &str, stop: &AtomicBool) -> Acknowledged {
     let producer = support::producer(
         address,
         &[("enable.idempotence", "true"), ("linger.ms", "1"), ("message.timeout.ms", "60000")],
@@ -63,15 +71,17 @@ fn produce_plain(address: &str, stop: &AtomicBool) -> HashMap<usize, (i32, i64)>
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
         let payload = number.to_string();
-        let record = BaseRecord::<str, str, _>::with_opaque_to("plain", Box::new(number))
-            .partition(number as i32 % PARTITIONS)
+        let key = (number % KEYS).to_string();
+        let record = BaseRecord::with_opaque_to(topic, Box::new(number))
+            .partition((number % KEYS) as i32 % PARTITIONS)
+            .key(&key)
             .payload(&payload);
         match producer.send(record) {
             Ok(()) => number += 1,
             Err(_queue_full) => std::thread::sleep(Duration::from_millis(5)),
         }
         if number % 20 == 0 {
-            std::thread::sleep(Duration::from_micros(500));
+            std::thread::sleep(Duration::from_millis(3));
         }
     }
     producer.flush(RECOVERY).unwrap();
@@ -145,28 +155,71 @@ fn transaction(producer: &BaseProducer, id: &str, number: usize, commit: bool) -
     }
 }
 
-fn check_plain(address: &str, acknowledged: &HashMap<usize, (i32, i64)>) {
+/// Reads a topic of numbers, none of which may be there twice or out of order.
+fn read_numbers(address: &str, topic: &str) -> Acknowledged {
     let all: Vec<i32> = (0..PARTITIONS).collect();
-    let consumer = support::consumer(address, "plain", &all, Offset::Beginning, &[]);
-    let mut found: HashMap<usize, (i32, i64)> = HashMap::new();
+    let consumer = support::consumer(address, topic, &all, Offset::Beginning, &[]);
+    let mut found = Acknowledged::new();
     let mut last: HashMap<i32, usize> = HashMap::new();
     for record in read_to_end(&consumer, all.len()) {
         let number: usize = record.payload.unwrap().parse().unwrap();
         let place = (record.partition, record.offset);
         if let Some(other) = found.insert(number, place) {
-            panic!("record {number} is there twice: at {other:?} and at {place:?}");
+            panic!("{topic}: record {number} is there twice: at {other:?} and at {place:?}");
         }
         if let Some(before) = last.insert(record.partition, number) {
-            assert!(before < number, "record {number} comes after {before} in {place:?}");
+            assert!(before < number, "{topic}: record {number} comes after {before} in {place:?}");
         }
     }
+    found
+}
+
+/// Every acknowledged number that `is_kept` accepts must be where it was acknowledged.
+fn check_numbers(
+    topic: &str,
+    found: &Acknowledged,
+    acknowledged: &Acknowledged,
+    is_kept: impl Fn(usize, (i32, i64)) -> bool,
+) {
     for (number, place) in acknowledged {
-        assert_eq!(
-            found.get(number),
-            Some(place),
-            "record {number} was acknowledged at {place:?}; found: left"
-        );
+        match found.get(number) {
+            Some(found) => assert_eq!(found, place, "{topic}: record {number} is elsewhere; found: left"),
+            None if is_kept(*number, *place) => {
+                panic!("{topic}: record {number} was acknowledged at {place:?} and is lost")
+            }
+            None => {}
+        }
     }
+}
+
+fn check_everything(address: &str, acknowledged: &Acknowledged) {
+    let found = read_numbers(address, "plain");
+    check_numbers("plain", &found, acknowledged, |_, _| true);
+}
+
+/// Of every key the newest record is there; older ones may have gone.
+fn check_compacted(address: &str, acknowledged: &Acknowledged) -> usize {
+    let found = read_numbers(address, "newest");
+    let mut newest = [None; KEYS];
+    for number in found.keys() {
+        newest[number % KEYS] = newest[number % KEYS].max(Some(*number));
+    }
+    check_numbers("newest", &found, acknowledged, |number, _| newest[number % KEYS] <= Some(number));
+    found.len()
+}
+
+/// What lies behind the start of the log is there without a gap.
+fn check_window(address: &str, acknowledged: &Acknowledged) -> usize {
+    let found = read_numbers(address, "window");
+    let mut starts: HashMap<i32, i64> = HashMap::new();
+    for (partition, offset) in found.values() {
+        let start = starts.entry(*partition).or_insert(*offset);
+        *start = (*start).min(*offset);
+    }
+    check_numbers("window", &found, acknowledged, |_, (partition, offset)| {
+        starts.get(&partition).is_none_or(|start| offset >= *start)
+    });
+    found.len()
 }
 
 fn check_transactions(address: &str, producers: &BTreeMap<String, Vec<Outcome>>) {
@@ -202,20 +255,28 @@ fn check_transactions(address: &str, producers: &BTreeMap<String, Vec<Outcome>>)
 #[test]
 fn nothing_acknowledged_is_lost_nothing_is_half_committed_and_nothing_is_there_twice() {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let kills = number("LANTERN_KILLS").unwrap_or(10);
+    let kills = number("LANTERN_KILLS").unwrap_or(100);
     let seed = number("LANTERN_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     println!("LANTERN_SEED={seed} LANTERN_KILLS={kills}");
     let mut random = Random(seed);
 
     let dir = tempfile::tempdir().unwrap();
     let (mut process, address) = Process::start(dir.path(), "127.0.0.1:0");
+    let compacted = [
+        ("cleanup.policy", "compact"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+        ("delete.retention.ms", "0"),
+        ("segment.ms", "50"),
+    ];
     support::create(&address, "plain", PARTITIONS);
     support::create(&address, "whole", PARTITIONS);
+    support::create_with(&address, "newest", PARTITIONS, &compacted);
+    support::create_with(&address, "window", PARTITIONS, &[("retention.bytes", "100000")]);
 
     let stop = Arc::new(AtomicBool::new(false));
-    let plain = std::thread::spawn({
+    let numbers = ["plain", "newest", "window"].map(|topic| {
         let (address, stop) = (address.clone(), Arc::clone(&stop));
-        move || produce_plain(&address, &stop)
+        std::thread::spawn(move || produce_numbers(&address, topic, &stop))
     });
     let transactional: Vec<_> = ["a", "b"]
         .into_iter()
@@ -228,13 +289,13 @@ fn nothing_acknowledged_is_lost_nothing_is_half_committed_and_nothing_is_there_t
         .collect();
 
     for _ in 0..kills {
-        std::thread::sleep(Duration::from_millis(100 + random.below(600)));
+        std::thread::sleep(Duration::from_millis(20 + random.below(500)));
         process.kill();
         process = Process::start(dir.path(), &address).0;
     }
     std::thread::sleep(Duration::from_millis(300));
     stop.store(true, Ordering::Relaxed);
-    let acknowledged = plain.join().unwrap();
+    let [plain, newest, window] = numbers.map(|thread| thread.join().unwrap());
     let producers: BTreeMap<_, _> =
         transactional.into_iter().map(|(id, thread)| (id, thread.join().unwrap())).collect();
     // Whatever the last producers left open is ended by their successors.
@@ -246,14 +307,18 @@ fn nothing_acknowledged_is_lost_nothing_is_half_committed_and_nothing_is_there_t
 
     let count = |wanted| producers.values().flatten().filter(|outcome| **outcome == wanted).count();
     println!(
-        "{} records acknowledged; transactions: {} committed, {} aborted, {} unknown",
-        acknowledged.len(),
+        "acknowledged: {} plain, {} compacted, {} under retention; transactions: {} committed, {} aborted, {} unknown",
+        plain.len(),
+        newest.len(),
+        window.len(),
         count(Outcome::Committed),
         count(Outcome::Aborted),
         count(Outcome::Unknown)
     );
-    assert!(acknowledged.len() > 100 && count(Outcome::Committed) > 0, "the load was no load");
-    check_plain(&address, &acknowledged);
+    assert!(plain.len() > 100 && count(Outcome::Committed) > 0, "the load was no load");
+    check_everything(&address, &plain);
+    let (left, in_window) = (check_compacted(&address, &newest), check_window(&address, &window));
+    println!("left: {left} compacted, {in_window} under retention");
     check_transactions(&address, &producers);
     process.kill();
 }

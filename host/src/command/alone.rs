@@ -40,7 +40,10 @@ impl Alone {
         let topic = plugin.manifest.topics.first().cloned().unwrap_or_default();
         let source =
             PluginSource { plugin: Arc::clone(plugin), engine: engine.clone(), limits: limits.clone() };
-        Alone { domain: Domain::new(plugin.name.clone(), topic, Box::new(source)), options: options.clone() }
+        Alone {
+            domain: Domain::new(plugin.name.clone(), topic, Box::new(source), None),
+            options: options.clone(),
+        }
     }
 
     /// The state after these events.

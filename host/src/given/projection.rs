@@ -7,16 +7,18 @@ use super::then::Table;
 use super::values::Expected;
 use super::{Bench, Error, Problem, Stopped, failure, messages, misplaced, rows};
 use crate::event;
+use crate::projection::Author;
 use crate::projection::applier::{self, Applier};
 use crate::projection::batch::Collector;
-use crate::projection::blueprint;
 use crate::read_model::outbox::Message;
 use crate::read_model::{
     Cell, Durability, Fingerprint, Outbox, Params, Question, Reader, ReaderLimits, Writer,
 };
+use crate::upcast::Upcasters;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -132,7 +134,9 @@ fn play(bench: &Bench, records: &Records, case_line: usize, batch_max: usize) ->
     let mut fail = |line, message: String, is_in_given| {
         played.failure.get_or_insert(Failure { line, message, is_in_given });
     };
-    let writer = match Writer::open(&path, &blueprint(&bench.plugin), Durability::Normal) {
+    // A test is of one plugin alone: it gives the events as they are today.
+    let author = Author { plugin: Arc::clone(&bench.plugin), upcasters: Upcasters::default() };
+    let writer = match Writer::open(&path, &author.blueprint(), Durability::Normal) {
         Ok(writer) => writer,
         Err(error) => {
             fail(case_line, error.to_string(), true);

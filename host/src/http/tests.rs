@@ -184,6 +184,8 @@ fn generation(data: &DataDir, number: u32) {
         schema: vec![format!("CREATE TABLE generation_{number} (x)")],
         state_version: 1,
         sends: Vec::new(),
+        upcasters: Vec::new(),
+        upcast_version: String::new(),
     };
     crate::read_model::Writer::open(
         &data.generation("orders", number),

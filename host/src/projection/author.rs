@@ -22,6 +22,11 @@ impl Author {
         Author { plugin: Arc::clone(plugin), upcasters }
     }
 
+    /// A plugin whose events come as they were written.
+    pub fn alone(plugin: &Arc<Plugin>) -> Self {
+        Author { plugin: Arc::clone(plugin), upcasters: Upcasters::default() }
+    }
+
     /// The read model that it writes.
     pub fn blueprint(&self) -> Blueprint {
         let manifest = &self.plugin.manifest;

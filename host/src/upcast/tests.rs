@@ -49,7 +49,15 @@ fn manifest(name: &str, topic: &str, old: &str, envelope: &str) -> String {
 
 fn record<'a>(topic: &'a str, payload: &'a [u8], headers: &'a [Header<'a>]) -> Record<'a> {
     let headers = Headers::list(headers);
-    Record { topic, partition: 1, offset: 7, timestamp_ms: 3, key: Some(b"k"), payload: Some(payload), headers }
+    Record {
+        topic,
+        partition: 1,
+        offset: 7,
+        timestamp_ms: 3,
+        key: Some(b"k"),
+        payload: Some(payload),
+        headers,
+    }
 }
 
 // Upcasters find their old types where their authors say, whatever envelope a reader has; each once, so that two that

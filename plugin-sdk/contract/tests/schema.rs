@@ -41,8 +41,12 @@ fn fits(schema: &Value, value: &Value, root: &Value) -> bool {
         }),
         "items" => items.is_none_or(|items| items.iter().all(|item| fits(says, item, root))),
         "minItems" => items.is_none_or(|items| items.len() as u64 >= says.as_u64().unwrap()),
-        "uniqueItems" => items.is_none_or(|items| (1..items.len()).all(|at| !items[..at].contains(&items[at]))),
-        "minLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 >= says.as_u64().unwrap()),
+        "uniqueItems" => {
+            items.is_none_or(|items| (1..items.len()).all(|at| !items[..at].contains(&items[at])))
+        }
+        "minLength" => {
+            value.as_str().is_none_or(|text| text.chars().count() as u64 >= says.as_u64().unwrap())
+        }
         "minimum" => value.as_f64().is_none_or(|number| number >= says.as_f64().unwrap()),
         "maximum" => value.as_f64().is_none_or(|number| number <= says.as_f64().unwrap()),
         "pattern" => value.as_str().is_none_or(|text| match says.as_str().unwrap() {

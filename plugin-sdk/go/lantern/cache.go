@@ -504,7 +504,7 @@ func (c *cache) slotOf(h uint32, start int) (at, slot int) {
 	// Half of the slots are free, so this ends.
 	for c.slots[slot] != 0 {
 		at = int(c.slots[slot]) - 1
-		if e := &c.entries[at]; e.hash == h && string(c.arena[e.keyPos:e.keyPos+e.keyLen]) == string(key) {
+		if e := &c.entries[at]; e.hash == h && equal(c.arena[e.keyPos:e.keyPos+e.keyLen], key) {
 			return at, slot
 		}
 		slot = (slot + 1) & mask
@@ -536,6 +536,19 @@ func hash(key []byte) uint32 {
 		last = last<<8 | uint64(b)
 	}
 	return uint32(((bits.RotateLeft64(h, 5) ^ last) * factor) >> 32)
+}
+
+// equal compares keys. WebAssembly has no instruction for it, and a call takes longer than the few words of a key.
+func equal(left, right []byte) bool {
+	if len(left) != len(right) || len(left) < 8 {
+		return string(left) == string(right)
+	}
+	for at := 0; at+8 < len(left); at += 8 {
+		if frame.Word(left, at) != frame.Word(right, at) {
+			return false
+		}
+	}
+	return frame.Word(left, len(left)-8) == frame.Word(right, len(right)-8)
 }
 
 // firstSlot is where the search for a hash begins: at its highest bits, which every bit of the key has had a part in.

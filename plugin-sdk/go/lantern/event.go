@@ -84,8 +84,8 @@ func (e *Event) Header(name string) []byte {
 // Decode reads the event's JSON into what a pointer points to, as [encoding/json] does by the same tags, with these
 // differences, so that nothing is misread silently:
 //
-//   - A field has to be there, unless it is a pointer or tagged omitempty or omitzero. What the struct does not have is
-//     passed over.
+//   - A field has to be there, unless it is a pointer or tagged omitempty or omitzero. A pointer that is tagged required
+//     (`json:"note,required"`) has to be there too, if only as null. What the struct does not have is passed over.
 //   - Names match exactly, and a name stands once.
 //   - null is for pointers, slices, maps and interfaces only.
 //   - Integers are exact, or an error. In an interface, a number is a [encoding/json.Number].

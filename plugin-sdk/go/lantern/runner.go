@@ -1,6 +1,7 @@
 package lantern
 
 import (
+	"bytes"
 	"fmt"
 	"runtime/debug"
 
@@ -87,8 +88,24 @@ func Recover(event *Event, failed **Error) {
 	if panicked == nil {
 		return
 	}
-	*failed = failure(Other, "panic: %s\n\n%s", fmt.Sprint(panicked), debug.Stack())
+	*failed = failure(Other, "panic: %s\n\n%s", fmt.Sprint(panicked), stackOf(debug.Stack()))
 	if event != nil {
 		*failed = (*failed).at(event.raw.Index)
 	}
+}
+
+// stackOf is the stack from the function on that has panicked, without what found it out.
+func stackOf(stack []byte) []byte {
+	_, behind, found := bytes.Cut(stack, []byte("\npanic("))
+	if !found {
+		return stack
+	}
+	// The line with the place of runtime.gopanic is the last of that.
+	if _, behind, found = bytes.Cut(behind, []byte("\n\t")); found {
+		_, behind, found = bytes.Cut(behind, []byte("\n"))
+	}
+	if !found {
+		return stack
+	}
+	return behind
 }

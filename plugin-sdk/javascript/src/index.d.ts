@@ -32,6 +32,8 @@ export declare const json: Type<any>;
 export declare const bytes: Type<Uint8Array | null>;
 /** Something that may be missing or null; it is null then. */
 export declare function optional<F extends Type<any> | Fields>(of: F): Type<Infer<F> | null>;
+/** Something that may be null, but must be there. */
+export declare function nullable<F extends Type<any> | Fields>(of: F): Type<Infer<F> | null>;
 /** A list. */
 export declare function list<F extends Type<any> | Fields>(of: F): Type<Infer<F>[]>;
 /** An object with any fields of one type. */
@@ -177,9 +179,9 @@ export interface AggregateDefinition<S extends Fields, C extends Declared, E ext
   /** What can happen to it. What was once appended is read for ever, so types and fields are only added. */
   events: E;
   /** Decides a command: which events happen. None means that nothing has to. Throws a {@link Rejection} to say no. */
-  decide: { [K in keyof C]: (state: Infer<S>, command: Infer<C[K]>, context: Context) => EventOf<NoInfer<E>>[] | void };
+  decide: { [K in keyof C]: (state: NoInfer<Infer<S>>, command: Infer<C[K]>, context: Context) => EventOf<NoInfer<E>>[] | void };
   /** Remembers an event: changes the state, or returns a new one. It must not fail: the event has happened. */
-  evolve: { [K in keyof E]: (state: Infer<S>, event: Infer<E[K]>) => Infer<S> | void };
+  evolve: { [K in keyof E]: (state: NoInfer<Infer<S>>, event: Infer<E[K]>) => NoInfer<Infer<S>> | void };
 }
 
 export interface Aggregate<S = any, C extends Declared = any, E extends Declared = any> {

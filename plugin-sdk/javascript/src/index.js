@@ -7,7 +7,7 @@ export { BadInput, LanternError, Rejection, SqlError } from "./errors.js";
 export { log } from "./log.js";
 export { envelope } from "./manifest.js";
 export { projection, rejected, sentBy } from "./projection.js";
-export { bigint, boolean, bytes, integer, json, list, number, object, oneOf, optional, record, text } from "./schema.js";
+export { bigint, boolean, bytes, integer, json, list, nullable, number, object, oneOf, optional, record, text } from "./schema.js";
 export { upcaster } from "./upcaster.js";
 export { real } from "./value.js";
 

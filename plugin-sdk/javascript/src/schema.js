@@ -66,6 +66,11 @@ export function optional(of) {
   return new Type(read, { optional: true, exact: type.exact });
 }
 
+export function nullable(of) {
+  const type = typeOf(of);
+  return new Type((value) => (value === null ? null : type.read(value)), { exact: type.exact });
+}
+
 export function list(of) {
   const type = typeOf(of);
   const read = (value) => {

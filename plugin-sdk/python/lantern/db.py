@@ -78,7 +78,7 @@ class Db:
         rows = self._query(self._prepare(sql), _params(params)).rows
         return rows[0][0] if rows else None
 
-    def put(self, table: Table, key: Key, **columns: object) -> None:
+    def put(self, table: Table, key: Key, /, **columns: object) -> None:
         """Writes a whole row: all columns that the table declares."""
         self._rows(table).put(self, key, columns)
 

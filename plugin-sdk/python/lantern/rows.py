@@ -99,28 +99,28 @@ class Row:
         # There is no row in the database.
         self._absent = False
 
-    def set(self, **columns: object) -> Row:
+    def set(self, /, **columns: object) -> Row:
         """Sets columns."""
         row = self._current()
         for name, value in columns.items():
             row = row._change(name, SET, value_of(value))
         return row
 
-    def add(self, **columns: int) -> Row:
+    def add(self, /, **columns: int) -> Row:
         """Adds to columns of integers; NULL counts as 0."""
         row = self._current()
         for name, value in columns.items():
             row = row._change(name, ADD, _integer(name, value))
         return row
 
-    def max(self, **columns: int) -> Row:
+    def max(self, /, **columns: int) -> Row:
         """Raises columns of integers to these, where they are less or NULL."""
         row = self._current()
         for name, value in columns.items():
             row = row._change(name, MAX, _integer(name, value))
         return row
 
-    def min(self, **columns: int) -> Row:
+    def min(self, /, **columns: int) -> Row:
         """Lowers columns of integers to these, where they are more or NULL."""
         row = self._current()
         for name, value in columns.items():

@@ -16,8 +16,8 @@ struct Database {
 }
 
 impl Database {
-    fn refuse<T>(message: &str, index: Option<u32>) -> Result<T, Failure> {
-        Err(Failure { fault: Fault::Sql, message: message.to_owned(), index })
+    fn refuse<T>(fault: Fault, message: &str, index: Option<u32>) -> Result<T, Failure> {
+        Err(Failure { fault, message: message.to_owned(), index })
     }
 }
 
@@ -30,7 +30,7 @@ impl Imports for Database {
 
     fn prepare(&mut self, sql: &str) -> Result<u32, Failure> {
         if sql.contains("missing") {
-            return Self::refuse("no such table: missing", None);
+            return Self::refuse(Fault::Sql, "no such table: missing", None);
         }
         self.statements.push(sql.to_owned());
         Ok(u32::try_from(self.statements.len()).unwrap_or(0) - 1)
@@ -41,7 +41,7 @@ impl Imports for Database {
         for op in ops.iter() {
             let op = op.map_err(|error| broken(&error))?;
             if self.statements[op.statement as usize].contains("INTO ones") {
-                return Self::refuse("CHECK constraint failed: n = 1", op.event);
+                return Self::refuse(Fault::Conflict, "CHECK constraint failed: n = 1", op.event);
             }
         }
         Ok(0)
@@ -73,7 +73,7 @@ fn cases() -> Vec<(Record, End)> {
         (how("bad-input"), End::Fails(Fault::BadInput, "refused by the domain")),
         (how("other"), End::Fails(Fault::Other, "an ordinary error")),
         (how("unknown"), End::Fails(Fault::Sql, "no such table: missing")),
-        (how("query"), End::Fails(Fault::Sql, "CHECK constraint failed")),
+        (how("query"), End::Fails(Fault::Conflict, "CHECK constraint failed")),
         (how("crash"), End::Crashes),
         (how("what"), End::Fails(Fault::BadInput, "")),
         (json("Row", r#"{"id":"r","ops":"put 1;jump"}"#), End::Fails(Fault::BadInput, "")),

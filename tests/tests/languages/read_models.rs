@@ -47,7 +47,7 @@ fn the_same_events_give_the_same_read_model_in_every_language() -> Result<()> {
 fn every_language_writes_the_same_manifest() -> Result<()> {
     for kind in [Kind::Projection, Kind::Aggregate, Kind::Upcaster] {
         compare(kind, |built| {
-            let named = |text: &str| text.replace(built.language, "LANGUAGE");
+            let named = |text: &str| text.replace(&built.language, "LANGUAGE");
             let mut manifest = built.plugin.manifest.clone();
             manifest.name = named(&manifest.name);
             manifest.topics = manifest.topics.iter().map(|topic| named(topic)).collect();

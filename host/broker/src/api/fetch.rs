@@ -164,7 +164,10 @@ fn read(
             },
             ReadError::Storage(error) => {
                 tracing::error!(topic = %topic.name, partition = asked.partition, offset = asked.fetch_offset, %error, "records could not be read");
-                Failure::new(ResponseError::KafkaStorageError)
+                Failure::new(match error {
+                    crate::log::Error::Damaged { .. } => ResponseError::CorruptMessage,
+                    _ => ResponseError::KafkaStorageError,
+                })
             }
         })
 }

@@ -9,6 +9,7 @@ use kafka_protocol::messages::{ProduceRequest, ProduceResponse, TopicName};
 
 use super::{Session, text};
 use crate::log::batch::{self, Flaw, Header};
+use crate::log::records::all_have_keys;
 use crate::log::{AppendError, Appended, Partition};
 use crate::topics::Topic;
 
@@ -77,6 +78,12 @@ fn append_one(
         return Err(Failure::new(
             ResponseError::MessageTooLarge,
             format!("the batch has {} bytes, and the topic's limit is {bytes_max}", records.len()),
+        ));
+    }
+    if topic.config.is_compacted() && !all_have_keys(&records, &header) {
+        return Err(Failure::new(
+            ResponseError::InvalidRecord,
+            "the topic is compacted by key, and a record has none",
         ));
     }
     let segment_bytes = topic.config.segment_bytes().unwrap_or(options.segment_bytes_max);

@@ -1,7 +1,7 @@
 //! The broker as a process of its own, for tests that kill it and for trying it by hand.
 //!
 //! ```text
-//! lantern-broker --dir DIR [--listen ADDRESS] [--fsync always|never]
+//! lantern-broker --dir DIR [--listen ADDRESS] [--fsync always|never] [--segment-bytes N] [--maintain-every-ms N]
 //! ```
 //!
 //! It prints the address it listens on as its first line, and runs until SIGTERM or Ctrl-C.
@@ -54,6 +54,10 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--segment-bytes" => {
                 options.segment_bytes_max =
                     value.parse().map_err(|_| format!("{value:?} is not a number of bytes"))?;
+            }
+            "--maintain-every-ms" => {
+                options.maintain_every_ms =
+                    value.parse().map_err(|_| format!("{value:?} is not a number of milliseconds"))?;
             }
             _ => return Err(format!("there is no option {name:?}")),
         }

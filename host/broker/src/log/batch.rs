@@ -165,6 +165,23 @@ pub(crate) fn rewritten(batch: &[u8], base_offset: i64) -> [u8; REWRITTEN_BYTES]
     start
 }
 
+/// The timestamp that the records of a batch count from. `batch` has a whole header.
+pub(super) fn base_timestamp(batch: &[u8]) -> i64 {
+    (&batch[27..35]).get_i64()
+}
+
+/// The batch with only these of its records, which keep their offsets and times.
+pub(super) fn with_records(batch: &[u8], body: &[u8], count: i32, max_timestamp: i64) -> Vec<u8> {
+    let mut new = [&batch[..HEADER_BYTES], body].concat();
+    let length = (new.len() - PREFIX_BYTES) as i32;
+    new[8..12].copy_from_slice(&length.to_be_bytes());
+    new[35..43].copy_from_slice(&max_timestamp.to_be_bytes());
+    new[57..61].copy_from_slice(&count.to_be_bytes());
+    let crc = crc32c::crc32c(&new[CHECKED_FROM..]);
+    new[17..21].copy_from_slice(&crc.to_be_bytes());
+    new
+}
+
 /// A control batch: the one record that commits or aborts a transaction in a partition.
 pub(crate) fn control(producer_id: i64, producer_epoch: i16, commit: bool, timestamp_ms: i64) -> Vec<u8> {
     let mut record = Vec::with_capacity(16);

@@ -3,25 +3,36 @@
 //! ```text
 //! topics/<topic>/<partition>/
 //!     00000000000000000000.log    segment: batches back to back, named after its first offset
+//!     00000000000000000000.index  where some of its batches begin, and up to which time
 //!     00000000000000051234.log    the last segment is the one written to
+//!     checkpoint                  what followed from the batches up to an offset
 //!     log-start                   the first offset still readable, once records were deleted
 //! ```
 //!
 //! A batch is stored as the producer sent it (record format 2 of Kafka's protocol), except for its
-//! base offset and leader epoch, which are the broker's and lie outside its checksum. Nothing else
-//! is stored: indexes, the state of idempotent producers and the list of aborted transactions
-//! follow from the batches and are rebuilt when the partition is opened.
+//! base offset and leader epoch, which are the broker's and lie outside its checksum. Everything
+//! else follows from the batches: the checkpoint and the indexes spare reading them again. The
+//! page docs/embedded-broker-format.md draws all of it.
 
 pub(crate) mod batch;
+mod checkpoint;
+mod codec;
+mod compaction;
+mod index;
+mod maintenance;
 mod partition;
 mod producers;
 mod read;
 pub(crate) mod records;
 mod recovery;
+mod scan;
 mod segment;
+mod swap;
 mod syncer;
 mod waiters;
 
+pub(crate) use checkpoint::write_whole;
+pub(crate) use maintenance::{Compaction, Rules};
 pub(crate) use partition::{AppendError, Appended, Partition, now_ms};
 pub(crate) use producers::{Marker, Refusal};
 pub(crate) use read::{ReadError, Slice};
@@ -43,11 +54,11 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A stored batch is damaged although later ones are whole, so it is not the torn end of an
-    /// interrupted write.
+    /// A stored batch is damaged, and it is not the torn end of an interrupted write.
     #[error(
-        "{path}: the record batch at byte {position} (offset {offset}) is damaged ({reason}), but whole batches \
-         follow it; restore the file from a backup, or cut it with `truncate -s {position}` and lose what follows",
+        "{path}: the record batch at byte {position} (offset {offset}) is damaged ({reason}); it is neither served \
+         nor cut off; restore the file from a backup, or stop the broker, remove `checkpoint` beside it, cut it \
+         with `truncate -s {position}`, and lose what follows",
         path = path.display()
     )]
     Damaged {
@@ -59,6 +70,23 @@ pub enum Error {
         offset: i64,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// A segment has lost records that were on the disk.
+    #[error(
+        "{path} holds {found} whole bytes, and {expected} had been on the disk; restore the file from a backup, or \
+         remove {checkpoint} and go on without what is lost",
+        path = path.display(),
+        checkpoint = checkpoint.display()
+    )]
+    Lost {
+        /// The segment file.
+        path: PathBuf,
+        /// How much of it there is.
+        found: u64,
+        /// How much of it there should be.
+        expected: u64,
+        /// The file that says so.
+        checkpoint: PathBuf,
     },
     /// A file in the folder has no place there.
     #[error("{path}: {reason}", path = path.display())]

@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,12 +17,16 @@ use tokio::sync::watch;
 
 use super::batch::{self, Header};
 use super::producers::{Active, Marker, Producers, Refusal, Verdict};
-use super::recovery::{Recovered, recover, write_log_start};
-use super::segment::{Segment, sync_folder};
+use super::recovery::{Recovered, recover};
+use super::segment::Segment;
 use super::waiters::Waiters;
 use super::{Error, Syncer, Waiter};
 use crate::options::Fsync;
 use crate::poison::lock;
+
+/// When this much has been written since the last checkpoint, another is made: it bounds what
+/// opening the partition reads.
+const CHECKPOINT_EVERY_BYTES: u64 = 64 << 20;
 
 /// Why a batch was not appended.
 #[derive(Debug, thiserror::Error)]
@@ -66,24 +71,33 @@ pub(super) struct State {
     pub(super) log_start: i64,
     pub(super) durable: i64,
     pub(super) end: i64,
+    /// What lies before this offset has been compacted.
+    pub(super) compacted_to: i64,
     pub(super) producers: Producers,
+    /// Bytes written since the last checkpoint.
+    pub(super) unchecked_bytes: u64,
+    checkpoint_queued: bool,
     /// Files with bytes that may not be on the disk.
     unsynced: Vec<Arc<File>>,
     /// A segment was made whose entry in the folder may not be on the disk.
-    folder_unsynced: bool,
+    pub(super) folder_unsynced: bool,
     sync_queued: bool,
-    failures: u64,
-    deleted: bool,
+    pub(super) failures: u64,
+    pub(super) deleted: bool,
     /// A failed sync could not be undone: what the files hold is unknown until they are opened again.
-    broken: bool,
+    pub(super) broken: bool,
 }
 
 /// One partition of a topic.
 #[derive(Debug)]
 pub(crate) struct Partition {
-    dir: PathBuf,
-    fsync: Fsync,
+    pub(super) dir: PathBuf,
+    pub(super) fsync: Fsync,
     pub(super) state: Mutex<State>,
+    /// Held by the one change of files, other than by writing, that is under way.
+    pub(super) maintaining: Mutex<()>,
+    /// Somebody waits for `maintaining`, and long work should come to an end.
+    pub(super) stop: AtomicBool,
     progress: watch::Sender<Progress>,
     waiters: Waiters,
     syncer: Arc<Syncer>,
@@ -94,18 +108,22 @@ impl Partition {
     /// Opens the partition in `dir`, which is made if it is missing.
     pub(crate) fn open(dir: &Path, fsync: Fsync, syncer: &Arc<Syncer>) -> Result<Arc<Partition>, Error> {
         std::fs::create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
-        let Recovered { segments, log_start, end, producers } = recover(dir, now_ms())?;
+        let Recovered { segments, log_start, end, compacted_to, producers } = recover(dir, now_ms())?;
         // The bytes may come from a process that was killed between a write and its sync.
         let unsynced = match segments.last() {
             Some(last) if end > 0 => vec![Arc::clone(&last.file)],
             _ => Vec::new(),
         };
+        let unchecked_bytes = segments.iter().map(|segment| segment.bytes - segment.checkpointed_bytes).sum();
         let state = State {
             segments,
             log_start,
             durable: end,
             end,
+            compacted_to,
             producers,
+            unchecked_bytes,
+            checkpoint_queued: false,
             unsynced,
             folder_unsynced: true,
             sync_queued: false,
@@ -118,6 +136,8 @@ impl Partition {
             dir: dir.to_path_buf(),
             fsync,
             state: Mutex::new(state),
+            maintaining: Mutex::default(),
+            stop: AtomicBool::new(false),
             progress,
             waiters: Waiters::default(),
             syncer: Arc::clone(syncer),
@@ -228,6 +248,7 @@ impl Partition {
             state.unsynced.push(file);
         }
         state.end = header.last_offset() + 1;
+        state.unchecked_bytes += batch.len() as u64;
         Ok(header)
     }
 
@@ -235,6 +256,9 @@ impl Partition {
     fn written(&self, mut state: MutexGuard<'_, State>, base_offset: i64) -> Appended {
         let appended =
             Appended { base_offset, log_start: state.log_start, end: state.end, failures: state.failures };
+        if self.fsync != Fsync::Never && state.unchecked_bytes >= CHECKPOINT_EVERY_BYTES {
+            self.request_checkpoint(&mut state);
+        }
         if self.fsync == Fsync::Always {
             self.request_sync(&mut state);
         } else {
@@ -259,6 +283,21 @@ impl Partition {
         }
     }
 
+    fn request_checkpoint(&self, state: &mut State) {
+        if state.checkpoint_queued {
+            return;
+        }
+        state.checkpoint_queued = true;
+        if let Some(partition) = self.this.upgrade() {
+            self.syncer.submit(move || {
+                if let Err(error) = partition.checkpoint_if_free() {
+                    tracing::warn!(%error, "a checkpoint could not be written; it will be tried again");
+                }
+                lock(&partition.state).checkpoint_queued = false;
+            });
+        }
+    }
+
     /// Forces everything written so far to the disk.
     pub(crate) fn sync_now(&self) -> Result<(), Error> {
         let (files, folder, end, failures) = {
@@ -275,14 +314,25 @@ impl Partition {
             true => File::open(&self.dir)?.sync_all(),
             false => Ok(()),
         });
+        self.synced(outcome, end, failures).map(|_in_time| ())
+    }
+
+    /// Takes note of the outcome of a sync of everything before `end`; `false` if another sync has
+    /// failed since it was asked for, and has taken the end back.
+    pub(super) fn synced(
+        &self,
+        outcome: std::io::Result<()>,
+        end: i64,
+        failures: u64,
+    ) -> Result<bool, Error> {
         let mut state = lock(&self.state);
         let result = match outcome {
             Ok(()) => {
-                // Another sync may have failed meanwhile and taken the end back.
-                if state.failures == failures {
+                let in_time = state.failures == failures;
+                if in_time {
                     state.durable = state.durable.max(end);
                 }
-                Ok(())
+                Ok(in_time)
             }
             Err(source) => {
                 self.take_back(&mut state);
@@ -300,10 +350,7 @@ impl Partition {
         let durable = state.durable;
         let cut = || -> Result<Recovered, Error> {
             for segment in &state.segments {
-                let position = segment
-                    .find_offset(durable)
-                    .map_err(Error::io("cannot read", &segment.path))?
-                    .map_or(segment.bytes, |found| found.position);
+                let position = segment.find_offset(durable)?.map_or(segment.bytes, |found| found.position);
                 segment.file.set_len(position).map_err(Error::io("cannot truncate", &segment.path))?;
             }
             recover(&self.dir, now_ms())
@@ -313,6 +360,7 @@ impl Partition {
                 state.segments = recovered.segments;
                 state.producers = recovered.producers;
                 state.end = recovered.end;
+                state.compacted_to = recovered.compacted_to;
                 state.durable = recovered.end;
                 state.unsynced.clear();
                 state.folder_unsynced = true;
@@ -354,27 +402,6 @@ impl Partition {
 
     pub(crate) fn positions(&self) -> Positions {
         lock(&self.state).positions()
-    }
-
-    /// Makes `offset` the first readable one; segments that lie wholly before it are removed.
-    /// Returns the new start, or `None` if `offset` lies outside the log.
-    pub(crate) fn delete_before(&self, offset: i64) -> Result<Option<i64>, Error> {
-        let mut state = lock(&self.state);
-        if offset > state.durable || offset < 0 {
-            return Ok(None);
-        }
-        if offset > state.log_start {
-            // The start is durable before a file goes: a crash in between only leaves a file too many.
-            write_log_start(&self.dir, offset)?;
-            state.log_start = offset;
-            state.producers.truncate_before(offset);
-            while state.segments.len() > 1 && state.segments[1].base_offset <= offset {
-                let segment = state.segments.remove(0);
-                std::fs::remove_file(&segment.path).map_err(Error::io("cannot remove", &segment.path))?;
-            }
-            sync_folder(&self.dir)?;
-        }
-        Ok(Some(state.log_start))
     }
 
     /// Ends the partition: further writes are refused, and everybody who waits is answered.

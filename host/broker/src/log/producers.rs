@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::batch::Header;
 
 /// librdkafka and the Java client keep at most five batches in flight to a partition.
@@ -15,7 +17,7 @@ const FORGOTTEN_AFTER_MS: i64 = 24 * 60 * 60 * 1_000;
 const SWEEP_FROM: usize = 1_000;
 
 /// An aborted transaction, as consumers that read committed records need it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Aborted {
     pub(crate) producer_id: i64,
     pub(crate) first_offset: i64,
@@ -32,7 +34,7 @@ pub(crate) struct Marker {
 }
 
 /// A batch that is already in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Written {
     first_sequence: i32,
     last_sequence: i32,
@@ -40,13 +42,15 @@ struct Written {
     last_offset: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Producer {
     epoch: i16,
     written: VecDeque<Written>,
     /// The first offset of the open transaction.
     open_from: Option<i64>,
-    /// The transaction coordinator has this partition in the producer's open transaction.
+    /// The transaction coordinator has this partition in the producer's open transaction. It says so
+    /// again after a start.
+    #[serde(skip)]
     admitted: bool,
     last_seen_ms: i64,
 }
@@ -84,7 +88,7 @@ pub(crate) struct Active {
 }
 
 /// All producers of one partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Producers {
     by_id: HashMap<i64, Producer>,
     /// Open transactions by their first offset.
@@ -237,6 +241,11 @@ impl Producers {
     /// Forgets what lies wholly before `log_start`.
     pub(crate) fn truncate_before(&mut self, log_start: i64) {
         self.aborted.retain(|aborted| aborted.last_offset >= log_start);
+    }
+
+    /// Forgets aborted transactions whose markers, at these offsets, are gone from the log.
+    pub(crate) fn forget_aborted(&mut self, markers: &[i64]) {
+        self.aborted.retain(|aborted| !markers.contains(&aborted.last_offset));
     }
 
     pub(crate) fn active(&self) -> Vec<Active> {

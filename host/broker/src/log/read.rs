@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::Error;
+use super::batch::{Flaw, HEADER_BYTES, Header};
 use super::partition::{Partition, State};
 use super::producers::Aborted;
 use super::segment::{Found, Segment};
@@ -72,7 +73,7 @@ impl Partition {
             (slice, plan)
         };
         // The bytes before the high watermark never change, so they are read without the lock.
-        if let Some(Plan { file, path, position, length }) = plan {
+        if let Some(Plan { file, path, position, length, ceiling }) = plan {
             let mut records = vec![0; length];
             let mut read = || file.read_exact_at(&mut records, position);
             // A large read may have to wait for the disk, which must not hold up other connections.
@@ -81,6 +82,13 @@ impl Partition {
                 false => read(),
             };
             outcome.map_err(Error::io("cannot read", &path))?;
+            let whole = check(&records, ceiling).map_err(|flaw| Error::Damaged {
+                path,
+                position,
+                offset,
+                reason: flaw.reason(),
+            })?;
+            records.truncate(whole);
             slice.records = Bytes::from(records);
         }
         Ok(slice)
@@ -93,9 +101,7 @@ impl Partition {
         let positions = state.positions();
         let limit = positions.limit(committed);
         for segment in &state.segments {
-            let found = segment
-                .find_time(timestamp, positions.log_start)
-                .map_err(Error::io("cannot read", &segment.path))?;
+            let found = segment.find_time(timestamp, positions.log_start)?;
             if let Some(found) = found {
                 if found.header.base_offset >= limit {
                     return Ok(None);
@@ -118,9 +124,7 @@ impl Partition {
         let Some(segment) = largest else {
             return Ok(None);
         };
-        let found = segment
-            .find_time(segment.max_timestamp, log_start)
-            .map_err(Error::io("cannot read", &segment.path))?;
+        let found = segment.find_time(segment.max_timestamp, log_start)?;
         found
             .filter(|found| found.header.base_offset < state.durable)
             .map(|found| segment.batch(found))
@@ -134,6 +138,8 @@ struct Plan {
     path: PathBuf,
     position: u64,
     length: usize,
+    /// The batches read end before this offset.
+    ceiling: i64,
 }
 
 impl State {
@@ -149,24 +155,29 @@ impl State {
             return Ok(None);
         }
         let at = self.segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
-        for segment in &self.segments[at..] {
-            let failed = || Error::io("cannot read", &segment.path);
-            let Some(found) = segment.find_offset(offset).map_err(failed())? else {
+        for (at, segment) in self.segments.iter().enumerate().skip(at) {
+            let Some(found) = segment.find_offset(offset)? else {
                 continue;
             };
+            let end = self.segments.get(at + 1).map_or(self.end, |next| next.base_offset);
+            if found.header.last_offset() >= end {
+                return Err(segment.damaged(found.position, offset, Flaw::Count));
+            }
             if found.header.base_offset >= limit {
                 return Ok(None);
             }
+            let ceiling = end.min(limit);
             let is_last = segment.bytes == 0 || limit >= self.end;
             let end = if is_last {
                 segment.bytes
             } else {
-                segment.find_offset(limit).map_err(failed())?.map_or(segment.bytes, |end| end.position)
+                segment.find_offset(limit)?.map_or(segment.bytes, |end| end.position)
             };
             let available = (end - found.position) as usize;
             let length = match (found.header.total_bytes <= bytes_max, whole_first) {
-                (true, _) => bytes_max.min(available),
-                (false, true) => found.header.total_bytes,
+                // A header more than asked for, to see whether its offset follows.
+                (true, _) => (bytes_max + HEADER_BYTES).min(available),
+                (false, true) => (found.header.total_bytes + HEADER_BYTES).min(available),
                 (false, false) => return Ok(None),
             };
             return Ok(Some(Plan {
@@ -174,9 +185,14 @@ impl State {
                 path: segment.path.clone(),
                 position: found.position,
                 length,
+                ceiling,
             }));
         }
-        Ok(None)
+        // There is a record at the end of every log, so one that is not found is damaged.
+        match self.segments.last() {
+            Some(last) => Err(last.damaged(last.bytes, offset, Flaw::Count)),
+            None => Ok(None),
+        }
     }
 }
 
@@ -184,8 +200,40 @@ impl Segment {
     fn batch(&self, found: Found) -> Result<Bytes, Error> {
         let mut bytes = vec![0; found.header.total_bytes];
         self.file.read_exact_at(&mut bytes, found.position).map_err(Error::io("cannot read", &self.path))?;
+        Header::check(&bytes).map_err(|flaw| self.damaged(found.position, found.header.base_offset, flaw))?;
         Ok(Bytes::from(bytes))
     }
+}
+
+/// Checks the batches in `bytes`, the first of which holds `offset`, and returns where the last sound
+/// one ends. Fails only if the first is damaged, with its flaw: what lies before a damaged batch is
+/// served, so that readers come to it and no further. Offsets have no checksum, so two batches that
+/// do not follow each other are damaged both.
+fn check(bytes: &[u8], ceiling: i64) -> Result<usize, Flaw> {
+    let (mut before, mut at, mut next) = (0, 0, 0);
+    while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEADER_BYTES) {
+        let outcome = Header::parse(rest).and_then(|header| match rest.get(..header.total_bytes) {
+            _ if header.base_offset < next => Err(Flaw::Count),
+            // Cut by the size that the client asked for.
+            None if at > 0 => Ok(None),
+            None => Err(Flaw::Length),
+            Some(_) if header.last_offset() >= ceiling => Err(Flaw::Count),
+            Some(batch) => Header::check(batch).map(Some),
+        });
+        match outcome {
+            Ok(Some(header)) => {
+                before = at;
+                at += header.total_bytes;
+                next = header.last_offset() + 1;
+            }
+            Ok(None) => break,
+            Err(Flaw::Count) if before == 0 => return Err(Flaw::Count),
+            Err(Flaw::Count) => return Ok(before),
+            Err(flaw) if at == 0 => return Err(flaw),
+            Err(_) => break,
+        }
+    }
+    Ok(at)
 }
 
 /// Runs blocking work while other threads take over this one's tasks, where that is possible.

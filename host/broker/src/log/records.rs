@@ -1,18 +1,12 @@
-//! Looking into a batch: only needed to find a record by its time, since everything else works on
-//! whole batches.
+//! Looking into a batch: needed to find a record by its time, and to compact by key. Everything else
+//! works on whole batches.
 
 use std::io::{self, BufReader, Read};
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
-use super::batch::{HEADER_BYTES, Header};
-
-/// A compressed batch is read as a stream, and no more than this of it: a few bytes can unpack to
-/// gigabytes.
-const UNPACKED_BYTES_MAX: u64 = 256 << 20;
-/// The frame that the Java library puts around snappy blocks.
-const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
-const XERIAL_HEADER_BYTES: usize = 16;
+use super::batch::{self, HEADER_BYTES, Header};
+use super::codec::{self, invalid};
 
 /// The largest timestamp that the batch says it has.
 pub(crate) fn max_timestamp(batch: &[u8]) -> Option<i64> {
@@ -31,16 +25,8 @@ pub(crate) fn first_at(batch: &[u8], timestamp: i64, offset: i64) -> Option<(i64
 }
 
 fn search(batch: &[u8], header: &Header, timestamp: i64, offset: i64) -> io::Result<Option<(i64, i64)>> {
-    let base_timestamp = (&batch[27..35]).get_i64();
-    let body = &batch[HEADER_BYTES..];
-    let unpacked: Box<dyn Read> = match header.codec() {
-        0 => Box::new(body),
-        1 => Box::new(flate2::read::MultiGzDecoder::new(body)),
-        2 => Box::new(snappy(body)?.reader()),
-        3 => Box::new(lz4::Decoder::new(body)?),
-        _ => Box::new(zstd::stream::read::Decoder::new(body)?),
-    };
-    let mut reader = BufReader::new(unpacked.take(UNPACKED_BYTES_MAX));
+    let base_timestamp = batch::base_timestamp(batch);
+    let mut reader = BufReader::new(codec::unpacked(header.codec(), &batch[HEADER_BYTES..])?);
     for _ in 0..header.record_count {
         let length = varint(&mut reader)?;
         let mut record = (&mut reader).take(u64::try_from(length).map_err(invalid)?);
@@ -56,29 +42,68 @@ fn search(batch: &[u8], header: &Header, timestamp: i64, offset: i64) -> io::Res
     Ok(None)
 }
 
-/// Unpacks snappy, plain or in the Java library's frame.
-fn snappy(body: &[u8]) -> io::Result<Bytes> {
-    let mut unpacked = Vec::new();
-    let mut add = |block: &[u8]| -> io::Result<()> {
-        let size = snap::raw::decompress_len(block).map_err(invalid)?;
-        if (unpacked.len() + size) as u64 > UNPACKED_BYTES_MAX {
-            return Err(invalid("too large"));
-        }
-        unpacked.extend(snap::raw::Decoder::new().decompress_vec(block).map_err(invalid)?);
-        Ok(())
-    };
-    if body.starts_with(XERIAL_MAGIC) && body.len() >= XERIAL_HEADER_BYTES {
-        let mut rest = &body[XERIAL_HEADER_BYTES..];
-        while rest.len() >= 4 {
-            let size = usize::try_from(rest.get_i32()).map_err(invalid)?;
-            let block = rest.get(..size).ok_or_else(|| invalid("too short"))?;
-            add(block)?;
-            rest.advance(size);
-        }
-    } else {
-        add(body)?;
+/// One record of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) offset: i64,
+    pub(super) timestamp: i64,
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) is_tombstone: bool,
+    /// The record as it is packed, its length in front.
+    pub(super) bytes: &'a [u8],
+}
+
+/// The records of one batch, unpacked.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    base_offset: i64,
+    base_timestamp: i64,
+    count: i32,
+    plain: Vec<u8>,
+}
+
+impl Unpacked {
+    pub(super) fn of(batch: &[u8], header: &Header) -> io::Result<Unpacked> {
+        let plain = codec::unpack(header.codec(), &batch[HEADER_BYTES..])?;
+        let base_timestamp = batch::base_timestamp(batch);
+        Ok(Unpacked { base_offset: header.base_offset, base_timestamp, count: header.record_count, plain })
     }
-    Ok(Bytes::from(unpacked))
+
+    pub(super) fn records(&self) -> impl Iterator<Item = io::Result<Record<'_>>> {
+        let mut rest = &self.plain[..];
+        (0..self.count).map(move |_| self.next(&mut rest))
+    }
+
+    fn next<'a>(&self, rest: &mut &'a [u8]) -> io::Result<Record<'a>> {
+        let start = *rest;
+        let mut fields = field(rest)?.ok_or_else(|| invalid("a record without length"))?;
+        let bytes = &start[..start.len() - rest.len()];
+        fields.try_get_u8().map_err(invalid)?;
+        let timestamp = self.base_timestamp.saturating_add(varint(&mut fields)?);
+        let offset = self.base_offset.saturating_add(varint(&mut fields)?);
+        let key = field(&mut fields)?;
+        let is_tombstone = field(&mut fields)?.is_none();
+        Ok(Record { offset, timestamp, key, is_tombstone, bytes })
+    }
+}
+
+/// Whether every record of a client's batch has a key; `false` also for one that does not unpack.
+pub(crate) fn all_have_keys(batch: &[u8], header: &Header) -> bool {
+    Unpacked::of(batch, header).is_ok_and(|unpacked| {
+        unpacked.records().all(|record| record.is_ok_and(|record| record.key.is_some()))
+    })
+}
+
+/// Bytes with their length in front; a negative length is nothing.
+fn field<'a>(rest: &mut &'a [u8]) -> io::Result<Option<&'a [u8]>> {
+    let length = varint(rest)?;
+    if length < 0 {
+        return Ok(None);
+    }
+    let length = usize::try_from(length).map_err(invalid)?;
+    let (bytes, after) = rest.split_at_checked(length).ok_or_else(|| invalid("too short"))?;
+    *rest = after;
+    Ok(Some(bytes))
 }
 
 /// A zigzag-encoded variable-length integer of at most ten bytes.
@@ -93,8 +118,4 @@ fn varint(reader: &mut impl Read) -> io::Result<i64> {
         }
     }
     Err(invalid("a number of more than ten bytes"))
-}
-
-fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }

@@ -1,20 +1,19 @@
-//! Opening a partition: every batch is read and checked, and what follows from them is rebuilt.
+//! Opening a partition: the checkpoint is read, every batch after it is read and checked, and what
+//! follows from them is rebuilt.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Error;
-use super::batch::{self, Flaw, HEADER_BYTES, Header};
+use super::batch::{self, Flaw, Header};
+use super::checkpoint::{self, Checkpoint, Listed};
+use super::index::Index;
 use super::producers::{Marker, Producers};
+use super::scan::{Reader, follows};
 use super::segment::{Segment, sync_folder};
+use super::swap;
 
-/// Files are read in pieces of this size, or of one batch where that is larger.
-const CHUNK_BYTES: usize = 1 << 20;
-/// Bytes that a batch can be away from where it should be and still be found by the search that
-/// tells a torn end from damage in the middle.
-const SEARCH_BYTES: u64 = 256 << 20;
 const LOG_START: &str = "log-start";
 
 /// What a partition's files hold.
@@ -23,14 +22,20 @@ pub(super) struct Recovered {
     pub(super) segments: Vec<Segment>,
     pub(super) log_start: i64,
     pub(super) end: i64,
+    pub(super) compacted_to: i64,
     pub(super) producers: Producers,
 }
 
-/// Reads the files in `dir`, cuts off the torn end of an interrupted write, and makes the first
-/// segment if there is none.
+/// Reads the files in `dir`, finishes what a compaction had begun, cuts off the torn end of an
+/// interrupted write, and makes the first segment if there is none.
 pub(super) fn recover(dir: &Path, now_ms: i64) -> Result<Recovered, Error> {
+    swap::finish(dir)?;
+    let Checkpoint { end: known_end, compacted_to, segments: listed, producers } =
+        Checkpoint::read(dir)?.unwrap_or_default();
     let paths = segment_paths(dir)?;
-    let mut producers = Producers::default();
+    let stored_start = read_log_start(dir)?;
+    check_listed(dir, &listed, &paths, stored_start.unwrap_or(0), known_end)?;
+    let mut scan = Scan { known_end, producers, now_ms };
     let mut segments: Vec<Segment> = Vec::with_capacity(paths.len());
     let mut end = paths.first().map_or(0, |(base, _)| *base);
     let last = paths.len().saturating_sub(1);
@@ -43,17 +48,78 @@ pub(super) fn recover(dir: &Path, now_ms: i64) -> Result<Recovered, Error> {
         }
         let file =
             OpenOptions::new().read(true).write(true).open(&path).map_err(Error::io("cannot open", &path))?;
-        let mut segment = Segment::of(path, Arc::new(file), base_offset);
-        end = scan(&mut segment, base_offset, at == last, &mut producers, now_ms)?;
+        let known = listed.iter().find(|listed| listed.base_offset == base_offset);
+        let indexed =
+            known.and_then(|known| Some((known, Index::read(&path.with_extension("index"), known.index())?)));
+        let mut segment = match indexed {
+            Some((known, index)) => Segment::listed(path, Arc::new(file), known, index),
+            None => Segment::of(path, Arc::new(file), base_offset),
+        };
+        // Up to here the checkpoint answers for the offsets.
+        let from = match indexed_to(&segment, listed.last(), known_end) {
+            Some(end) => end,
+            None => base_offset,
+        };
+        end = scan.run(&mut segment, from, at == last)?;
+        if let Some(known) = known {
+            segment.horizon_ms = known.horizon_ms;
+            check_length(&segment, known)?;
+        }
         segments.push(segment);
     }
     if segments.is_empty() {
-        segments.push(Segment::create(dir, 0)?);
+        segments.push(Segment::create(dir, known_end)?);
+        end = known_end;
     }
     let first = segments[0].base_offset;
-    let log_start = read_log_start(dir)?.unwrap_or(first).max(first).min(end);
+    let log_start = stored_start.unwrap_or(first).max(first).min(end);
+    let mut producers = scan.producers;
     producers.truncate_before(log_start);
-    Ok(Recovered { segments, log_start, end, producers })
+    Ok(Recovered { segments, log_start, end, compacted_to, producers })
+}
+
+/// The end of what a checkpoint knows of its last segment, once the segment was taken from it.
+fn indexed_to(segment: &Segment, last: Option<&Listed>, known_end: i64) -> Option<i64> {
+    let last = last.filter(|last| last.base_offset == segment.base_offset)?;
+    (segment.bytes > 0 && segment.bytes == last.bytes).then_some(known_end)
+}
+
+/// Checks that no segment is missing that the checkpoint lists, except for those that were deleted
+/// since.
+fn check_listed(
+    dir: &Path,
+    listed: &[Listed],
+    paths: &[(i64, PathBuf)],
+    log_start: i64,
+    known_end: i64,
+) -> Result<(), Error> {
+    for (at, segment) in listed.iter().enumerate() {
+        let end = listed.get(at + 1).map_or(known_end, |next| next.base_offset);
+        let is_there = paths.iter().any(|(base, _)| *base == segment.base_offset);
+        if !is_there && end > log_start && segment.bytes > 0 {
+            return Err(Error::Lost {
+                path: dir.join(Segment::file_name(segment.base_offset)),
+                found: 0,
+                expected: segment.bytes,
+                checkpoint: dir.join(checkpoint::FILE),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a segment holds at least what the checkpoint says.
+fn check_length(segment: &Segment, known: &Listed) -> Result<(), Error> {
+    let found = segment.file.metadata().map_err(Error::io("cannot examine", &segment.path))?.len();
+    if segment.bytes >= known.bytes && found >= known.bytes {
+        return Ok(());
+    }
+    Err(Error::Lost {
+        path: segment.path.clone(),
+        found: found.min(segment.bytes),
+        expected: known.bytes,
+        checkpoint: segment.path.with_file_name(checkpoint::FILE),
+    })
 }
 
 fn segment_paths(dir: &Path) -> Result<Vec<(i64, PathBuf)>, Error> {
@@ -77,140 +143,68 @@ fn segment_paths(dir: &Path) -> Result<Vec<(i64, PathBuf)>, Error> {
     Ok(paths)
 }
 
-/// Notes every batch of `segment` and returns the offset after its last record.
-fn scan(
-    segment: &mut Segment,
-    mut next_offset: i64,
-    is_last: bool,
-    producers: &mut Producers,
+/// Reads batches and rebuilds what follows from those that the checkpoint does not know.
+struct Scan {
+    known_end: i64,
+    producers: Producers,
     now_ms: i64,
-) -> Result<i64, Error> {
-    let file = Arc::clone(&segment.file);
-    let path = segment.path.clone();
-    let length = file.metadata().map_err(Error::io("cannot examine", &path))?.len();
-    let mut reader = Reader::new(&file, length);
-    while segment.bytes < length {
-        let flaw = match reader.batch_at(segment.bytes).map_err(Error::io("cannot read", &path))? {
-            // Offsets may leave gaps (compaction), but never go back.
-            Ok((header, _)) if header.base_offset < next_offset => Flaw::Count,
-            Ok((header, bytes)) => {
-                if header.is_control() {
-                    if let Some(commit) = batch::commits(bytes) {
-                        let marker = Marker {
-                            producer_id: header.producer_id,
-                            producer_epoch: header.producer_epoch,
-                            commit,
-                        };
-                        producers.ended(marker, header.base_offset, now_ms);
-                    }
-                } else {
-                    producers.appended(&header, now_ms);
+}
+
+impl Scan {
+    /// Notes every batch of `segment` that it does not know yet, and returns the offset after its
+    /// last record.
+    fn run(&mut self, segment: &mut Segment, mut next_offset: i64, is_last: bool) -> Result<i64, Error> {
+        let file = Arc::clone(&segment.file);
+        let path = segment.path.clone();
+        let length = file.metadata().map_err(Error::io("cannot examine", &path))?.len();
+        let mut reader = Reader::new(&file, length);
+        while segment.bytes < length {
+            let flaw = match reader.batch_at(segment.bytes).map_err(Error::io("cannot read", &path))? {
+                // Compaction leaves gaps, but not in the segment that is written to; and offsets never
+                // go back.
+                Ok((header, _)) if header.base_offset < next_offset => Flaw::Count,
+                Ok((header, _)) if is_last && header.base_offset != next_offset => Flaw::Count,
+                Ok((header, bytes)) => {
+                    self.note(&header, bytes);
+                    segment.extend(&header);
+                    next_offset = header.last_offset() + 1;
+                    continue;
                 }
-                segment.extend(&header);
-                next_offset = header.last_offset() + 1;
-                continue;
-            }
-            Err(flaw) => flaw,
-        };
-        let position = segment.bytes;
-        let damaged =
-            Error::Damaged { path: path.clone(), position, offset: next_offset, reason: flaw.reason() };
-        if !is_last
-            || follows(&file, position + 1, length, next_offset).map_err(Error::io("cannot read", &path))?
-        {
-            return Err(damaged);
-        }
-        tracing::warn!(
-            segment = %path.display(),
-            position,
-            cut_bytes = length - position,
-            "the last write was interrupted before it was acknowledged; its remainder is cut off"
-        );
-        file.set_len(position).and_then(|()| file.sync_all()).map_err(Error::io("cannot truncate", &path))?;
-        break;
-    }
-    Ok(next_offset)
-}
-
-/// Whether a whole batch of a later offset begins anywhere in `from..length`.
-fn follows(file: &File, from: u64, length: u64, next_offset: i64) -> std::io::Result<bool> {
-    let length = length.min(from + SEARCH_BYTES);
-    let mut reader = Reader::new(file, length);
-    let mut window = vec![0; CHUNK_BYTES];
-    let mut position = from;
-    while position + HEADER_BYTES as u64 <= length {
-        let size = window.len().min((length - position) as usize);
-        file.read_exact_at(&mut window[..size], position)?;
-        let last_start = size - HEADER_BYTES;
-        for start in 0..=last_start {
-            // The magic byte and a plausible offset rule out nearly every place before the
-            // checksum is computed.
-            if window[start + 16] != 2 {
-                continue;
-            }
-            let Ok(header) = Header::parse(&window[start..start + HEADER_BYTES]) else {
-                continue;
+                Err(flaw) => flaw,
             };
-            let distance = header.base_offset - next_offset;
-            if (0..=i64::from(u32::MAX)).contains(&distance)
-                && reader.batch_at(position + start as u64)?.is_ok()
-            {
-                return Ok(true);
+            let position = segment.bytes;
+            let is_torn = is_last
+                && next_offset >= self.known_end
+                && !follows(&file, position + 1, length, next_offset)
+                    .map_err(Error::io("cannot read", &path))?;
+            if !is_torn {
+                return Err(segment.damaged(position, next_offset, flaw));
             }
+            tracing::warn!(
+                segment = %path.display(),
+                position,
+                cut_bytes = length - position,
+                "the last write was interrupted before it was acknowledged; its remainder is cut off"
+            );
+            file.set_len(position)
+                .and_then(|()| file.sync_all())
+                .map_err(Error::io("cannot truncate", &path))?;
+            break;
         }
-        position += last_start as u64 + 1;
-    }
-    Ok(false)
-}
-
-/// Reads batches out of a file through a buffer.
-struct Reader<'a> {
-    file: &'a File,
-    length: u64,
-    buffer: Vec<u8>,
-    /// Where in the file the buffer begins.
-    start: u64,
-    filled: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(file: &'a File, length: u64) -> Reader<'a> {
-        Reader { file, length, buffer: Vec::new(), start: 0, filled: 0 }
+        Ok(next_offset)
     }
 
-    /// The batch at `position`, or why there is none.
-    fn batch_at(&mut self, position: u64) -> std::io::Result<Result<(Header, &[u8]), Flaw>> {
-        let Some(at) = self.fill(position, HEADER_BYTES)? else {
-            return Ok(Err(Flaw::Short));
-        };
-        let header = match Header::parse(&self.buffer[at..at + HEADER_BYTES]) {
-            Ok(header) => header,
-            Err(flaw) => return Ok(Err(flaw)),
-        };
-        let Some(at) = self.fill(position, header.total_bytes)? else {
-            return Ok(Err(Flaw::Length));
-        };
-        let bytes = &self.buffer[at..at + header.total_bytes];
-        Ok(Header::check(bytes).map(|header| (header, bytes)))
-    }
-
-    /// Makes `wanted` bytes from `position` available; returns where in the buffer they are, or
-    /// `None` where the file ends before them.
-    fn fill(&mut self, position: u64, wanted: usize) -> std::io::Result<Option<usize>> {
-        if self.length.saturating_sub(position) < wanted as u64 {
-            return Ok(None);
+    fn note(&mut self, header: &Header, bytes: &[u8]) {
+        if header.base_offset < self.known_end {
+            return;
         }
-        let end = self.start + self.filled as u64;
-        if position < self.start || position + wanted as u64 > end {
-            let size = (CHUNK_BYTES.max(wanted) as u64).min(self.length - position) as usize;
-            if self.buffer.len() < size {
-                self.buffer.resize(size, 0);
-            }
-            self.file.read_exact_at(&mut self.buffer[..size], position)?;
-            self.start = position;
-            self.filled = size;
+        if !header.is_control() {
+            self.producers.appended(header, self.now_ms);
+        } else if let Some(commit) = batch::commits(bytes) {
+            let marker =
+                Marker { producer_id: header.producer_id, producer_epoch: header.producer_epoch, commit };
+            self.producers.ended(marker, header.base_offset, self.now_ms);
         }
-        Ok(Some((position - self.start) as usize))
     }
 }
 
@@ -230,13 +224,7 @@ fn read_log_start(dir: &Path) -> Result<Option<i64>, Error> {
 /// Stores the first readable offset, as a whole file that takes the place of the old one.
 pub(super) fn write_log_start(dir: &Path, log_start: i64) -> Result<(), Error> {
     let path = dir.join(LOG_START);
-    let new = dir.join("log-start.new");
-    let write = || -> std::io::Result<()> {
-        let file = File::create(&new)?;
-        file.write_all_at(format!("{log_start}\n").as_bytes(), 0)?;
-        file.sync_all()?;
-        fs::rename(&new, &path)
-    };
-    write().map_err(Error::io("cannot write", &path))?;
+    checkpoint::write_whole(&path, format!("{log_start}\n").as_bytes())
+        .map_err(Error::io("cannot write", &path))?;
     sync_folder(dir)
 }

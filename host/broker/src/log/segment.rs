@@ -1,26 +1,16 @@
 //! One file of record batches and its sparse index.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Error;
-use super::batch::{self, HEADER_BYTES, Header};
+use super::batch::{self, Flaw, HEADER_BYTES, Header};
+use super::checkpoint::Listed;
+use super::index::Index;
+use super::{Error, now_ms};
 
-/// An index entry is made when this many bytes have been written since the last one.
-const INDEX_EVERY_BYTES: u64 = 4_096;
-
-/// Where a batch begins.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    offset: i64,
-    position: u64,
-    /// The largest timestamp of all batches before this position.
-    max_timestamp_before: i64,
-}
-
-/// One file of record batches. The index is in memory, 24 bytes per 4 KiB of log.
+/// One file of record batches. Its index is in memory, 24 bytes per 4 KiB of log.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) base_offset: i64,
@@ -29,7 +19,13 @@ pub(super) struct Segment {
     /// Length of the file; everything in it is whole batches.
     pub(super) bytes: u64,
     pub(super) max_timestamp: i64,
-    index: Vec<Entry>,
+    /// When its first batch was written.
+    pub(super) began_ms: i64,
+    /// When its tombstones and markers first came through a compaction; `None` if it has none that did.
+    pub(super) horizon_ms: Option<i64>,
+    /// Length of the file as the last checkpoint knows it.
+    pub(super) checkpointed_bytes: u64,
+    pub(super) index: Index,
 }
 
 /// A batch found by its offset or its time.
@@ -59,19 +55,50 @@ impl Segment {
 
     /// A segment whose batches are still to be noted with [`Segment::extend`].
     pub(super) fn of(path: PathBuf, file: Arc<File>, base_offset: i64) -> Segment {
-        Segment { base_offset, path, file, bytes: 0, max_timestamp: -1, index: Vec::new() }
+        Segment {
+            base_offset,
+            path,
+            file,
+            bytes: 0,
+            max_timestamp: -1,
+            began_ms: now_ms(),
+            horizon_ms: None,
+            checkpointed_bytes: 0,
+            index: Index::default(),
+        }
+    }
+
+    /// A segment as a checkpoint lists it; what follows in its file is still to be noted.
+    pub(super) fn listed(path: PathBuf, file: Arc<File>, listed: &Listed, index: Index) -> Segment {
+        Segment {
+            bytes: listed.bytes,
+            max_timestamp: listed.max_timestamp,
+            began_ms: listed.began_ms,
+            horizon_ms: listed.horizon_ms,
+            checkpointed_bytes: listed.bytes,
+            index,
+            ..Segment::of(path, file, listed.base_offset)
+        }
+    }
+
+    pub(super) fn index_path(&self) -> PathBuf {
+        self.path.with_extension("index")
+    }
+
+    /// Removes the files of the segment. Who reads it still does so from the open file.
+    pub(super) fn remove(&self) -> Result<(), Error> {
+        for path in [&self.path, &self.index_path()] {
+            remove_if_there(path)?;
+        }
+        Ok(())
     }
 
     /// Notes a batch that lies at the end of what was noted so far.
     pub(super) fn extend(&mut self, header: &Header) {
-        let due = self.index.last().is_none_or(|last| self.bytes - last.position >= INDEX_EVERY_BYTES);
-        if due {
-            self.index.push(Entry {
-                offset: header.base_offset,
-                position: self.bytes,
-                max_timestamp_before: self.max_timestamp,
-            });
+        if self.bytes == 0 {
+            self.began_ms = now_ms();
         }
+        self.index.note(header.base_offset, self.bytes, self.max_timestamp);
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.bytes += header.total_bytes as u64;
     }
@@ -94,40 +121,59 @@ impl Segment {
     }
 
     /// The first batch whose last offset is `offset` or later.
-    pub(super) fn find_offset(&self, offset: i64) -> std::io::Result<Option<Found>> {
-        let after = self.index.partition_point(|entry| entry.offset <= offset);
-        let position = after.checked_sub(1).map_or(0, |at| self.index[at].position);
-        self.find_from(position, |header| header.last_offset() >= offset)
+    pub(super) fn find_offset(&self, offset: i64) -> Result<Option<Found>, Error> {
+        self.find_from(self.index.before_offset(offset), |header| header.last_offset() >= offset)
     }
 
     /// The first batch that holds a record of `timestamp` or later, at `offset` or later.
-    pub(super) fn find_time(&self, timestamp: i64, offset: i64) -> std::io::Result<Option<Found>> {
+    pub(super) fn find_time(&self, timestamp: i64, offset: i64) -> Result<Option<Found>, Error> {
         if self.max_timestamp < timestamp {
             return Ok(None);
         }
-        let by_time = self.index.partition_point(|entry| entry.max_timestamp_before < timestamp);
-        let by_offset = self.index.partition_point(|entry| entry.offset <= offset);
-        let position = by_time.max(by_offset).checked_sub(1).map_or(0, |at| self.index[at].position);
-        self.find_from(position, |header| header.max_timestamp >= timestamp && header.last_offset() >= offset)
+        let from = match (self.index.before_time(timestamp), self.index.before_offset(offset)) {
+            (Some(time), Some(offset)) if time.position > offset.position => Some(time),
+            (time, offset) => offset.or(time),
+        };
+        self.find_from(from, |header| header.max_timestamp >= timestamp && header.last_offset() >= offset)
     }
 
-    /// The first batch at `position` or later that `wanted` accepts.
-    pub(super) fn find_from(
+    /// The first batch at the index entry or later that `wanted` accepts. Offsets that do not follow
+    /// each other are damage: the checksum does not cover them.
+    fn find_from(
         &self,
-        mut position: u64,
+        from: Option<super::index::Entry>,
         wanted: impl Fn(&Header) -> bool,
-    ) -> std::io::Result<Option<Found>> {
+    ) -> Result<Option<Found>, Error> {
+        let (mut position, mut offset) = from.map_or((0, self.base_offset), |at| (at.position, at.offset));
         let mut bytes = [0; HEADER_BYTES];
         while position < self.bytes {
-            self.file.read_exact_at(&mut bytes, position)?;
-            let header = Header::parse(&bytes)
-                .map_err(|flaw| std::io::Error::new(std::io::ErrorKind::InvalidData, flaw.reason()))?;
+            self.file.read_exact_at(&mut bytes, position).map_err(Error::io("cannot read", &self.path))?;
+            let header = Header::parse(&bytes).map_err(|flaw| self.damaged(position, offset, flaw))?;
+            let is_first = from.is_some_and(|from| from.position == position);
+            let follows = header.base_offset == offset || (header.base_offset > offset && !is_first);
+            if !follows || position + header.total_bytes as u64 > self.bytes {
+                return Err(self.damaged(position, offset, Flaw::Count));
+            }
             if wanted(&header) {
                 return Ok(Some(Found { position, header }));
             }
             position += header.total_bytes as u64;
+            offset = header.last_offset() + 1;
         }
         Ok(None)
+    }
+
+    pub(super) fn damaged(&self, position: u64, offset: i64, flaw: Flaw) -> Error {
+        Error::Damaged { path: self.path.clone(), position, offset, reason: flaw.reason() }
+    }
+}
+
+pub(super) fn remove_if_there(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("cannot remove", path)(error))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::log::{Compaction, Rules};
+use crate::options::Options;
+
 /// A setting's name or value is not acceptable.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -48,8 +51,8 @@ const fn known(name: &'static str, default: &'static str, kind: Kind) -> Known {
 const ANY: i64 = i64::MAX;
 const INT: i64 = i32::MAX as i64;
 
-/// Every setting that is accepted, with Kafka's default. `segment.bytes` and `max.message.bytes` take
-/// effect; retention and compaction are stored for the parts that will obey them.
+/// Every setting that is accepted, with Kafka's default except for `retention.ms`: an event store that
+/// forgets after a week would be none. What is about replicas, indexes and flushing has no effect.
 pub(crate) const CONFIGS: &[Known] = &[
     known("cleanup.policy", "delete", Kind::Words(&["delete", "compact"])),
     known(
@@ -148,6 +151,13 @@ impl Config {
         for (name, value) in &overrides {
             Known::find(name)?.check(value)?;
         }
+        if overrides.get("cleanup.policy").is_some_and(|policy| policy.is_empty()) {
+            return Err(ConfigError::Value {
+                name: "cleanup.policy",
+                value: String::new(),
+                expected: "delete, compact, or both",
+            });
+        }
         let number = |name: &str| overrides.get(name)?.trim().parse::<u32>().ok();
         Ok(Config {
             segment_bytes: number("segment.bytes").map(u64::from),
@@ -159,6 +169,43 @@ impl Config {
     /// What was set, as it was given.
     pub(crate) fn overrides(&self) -> &BTreeMap<String, String> {
         &self.overrides
+    }
+
+    fn value(&self, name: &str) -> &str {
+        let default = || CONFIGS.iter().find(|known| known.name == name).map_or("", |known| known.default);
+        self.overrides.get(name).map_or_else(default, |value| value.trim())
+    }
+
+    /// A number; negative where it is switched off.
+    fn number(&self, name: &str) -> i64 {
+        self.value(name).parse().unwrap_or(-1)
+    }
+
+    fn cleans_by(&self, policy: &str) -> bool {
+        self.value("cleanup.policy").split(',').any(|word| word.trim() == policy)
+    }
+
+    /// Whether only the newest record of every key is kept.
+    pub(crate) fn is_compacted(&self) -> bool {
+        self.cleans_by("compact")
+    }
+
+    /// What is to be done with segments, by and by.
+    pub(crate) fn rules(&self, options: &Options) -> Rules {
+        let deletes = self.cleans_by("delete");
+        let limit = |name| Some(self.number(name)).filter(|limit| deletes && *limit >= 0);
+        Rules {
+            segment_bytes: self.segment_bytes.unwrap_or(options.segment_bytes_max),
+            segment_ms: self.number("segment.ms"),
+            retention_ms: limit("retention.ms"),
+            retention_bytes: limit("retention.bytes").map(|bytes| bytes as u64),
+            compaction: self.is_compacted().then(|| Compaction {
+                dirty_ratio: self.value("min.cleanable.dirty.ratio").parse().unwrap_or(0.5),
+                lag_ms_min: self.number("min.compaction.lag.ms"),
+                lag_ms_max: self.number("max.compaction.lag.ms"),
+                delete_retention_ms: self.number("delete.retention.ms"),
+            }),
+        }
     }
 
     pub(crate) fn segment_bytes(&self) -> Option<u64> {

@@ -10,7 +10,6 @@ pub(crate) use config::{CONFIGS, Config, Known};
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -350,13 +349,15 @@ impl Topics {
     pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
         let _changing = lock(&self.changing);
         let topic = self.existing(name)?;
+        // Until it is gone, nothing is tidied up in the folder, or in one that takes its name.
+        let _paused: Vec<_> = topic.partitions.iter().map(|partition| partition.pause()).collect();
         let folder = self.topics_dir().join(name);
         let moved = self.deleted_dir().join(topic.id.to_string());
         fs::rename(&folder, &moved).map_err(io("cannot move away", &folder))?;
         self.remove(name);
         if let Err(error) = self.store(None) {
             let _best_effort = fs::rename(&moved, &folder);
-            lock(&self.map).insert(topic);
+            lock(&self.map).insert(Arc::clone(&topic));
             return Err(error);
         }
         for partition in &topic.partitions {
@@ -420,14 +421,36 @@ impl Topics {
         let stored = Stored { cluster_id: self.cluster_id, topics };
         let bytes = serde_json::to_vec_pretty(&stored)
             .map_err(|source| Error::Catalog { path: path.clone(), source })?;
-        write_whole(&path, &bytes).map_err(io("cannot write", &path))
+        log::write_whole(&path, &bytes).map_err(io("cannot write", &path))
     }
 
     /// Forces every partition to the disk.
     pub(crate) fn sync_all(&self) -> Result<(), Error> {
+        self.each(|_, partition| partition.sync_now())
+    }
+
+    /// Forces every partition to the disk, so that opening it again takes no time.
+    pub(crate) fn settle(&self) -> Result<(), Error> {
+        self.each(|_, partition| partition.settle())
+    }
+
+    /// Closes segments, deletes what is no longer kept, and compacts. What fails is tried again
+    /// with the next call.
+    pub(crate) fn maintain(&self) {
+        for topic in self.all() {
+            let rules = topic.config.rules(&self.options);
+            for (index, partition) in topic.partitions.iter().enumerate() {
+                if let Err(error) = partition.maintain(&rules) {
+                    tracing::error!(topic = %topic.name, partition = index, %error, "a partition could not be tidied up; it will be tried again");
+                }
+            }
+        }
+    }
+
+    fn each(&self, work: impl Fn(&Topic, &Partition) -> Result<(), log::Error>) -> Result<(), Error> {
         for topic in self.all() {
             for (index, partition) in topic.partitions.iter().enumerate() {
-                partition.sync_now().map_err(|source| Error::Partition {
+                work(&topic, partition).map_err(|source| Error::Partition {
                     topic: topic.name.clone(),
                     partition: index as i32,
                     source,
@@ -459,19 +482,6 @@ fn check_name(name: &str) -> Result<(), Error> {
         && name != ".."
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     if fits { Ok(()) } else { Err(Error::Name(name.to_owned())) }
-}
-
-/// Writes a file so that after a crash the old or the new content is there, whole.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {

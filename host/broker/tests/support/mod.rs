@@ -63,9 +63,15 @@ impl Host {
 
     /// Stops the broker in order, and starts it again on the same files and the same address.
     pub fn restart(&mut self) {
+        self.restart_after(|_| {});
+    }
+
+    /// Does something to the folder while the broker is down.
+    pub fn restart_after(&mut self, meanwhile: impl FnOnce(&Path)) {
         if let Some(broker) = self.broker.take() {
             self.runtime.block_on(broker.shutdown()).unwrap();
         }
+        meanwhile(self.dir.path());
         self.open();
     }
 
@@ -122,8 +128,15 @@ pub fn client(address: &str, settings: &[(&str, &str)]) -> ClientConfig {
 }
 
 pub fn create(address: &str, topic: &str, partitions: i32) {
+    create_with(address, topic, partitions, &[]);
+}
+
+pub fn create_with(address: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client(address, &[]).create().unwrap();
-    let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let mut topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    for (key, value) in settings {
+        topic = topic.set(key, value);
+    }
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     block_on(admin.create_topics(&[topic], &options)).unwrap()[0].as_ref().unwrap();
 }
@@ -286,6 +299,15 @@ pub fn next(consumer: &BaseConsumer) -> Result<Seen, rdkafka::error::KafkaError>
         }
     }
     panic!("no record came");
+}
+
+/// Waits until `holds`.
+pub fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A producer of transactions.

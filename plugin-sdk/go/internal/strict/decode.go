@@ -10,6 +10,8 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 	"unsafe"
+
+	"lantern.dev/sdk-go/internal/frame"
 )
 
 // Objects and arrays in each other; more are nobody's event.
@@ -104,16 +106,27 @@ func numeric(c byte) bool {
 	return '0' <= c && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
 }
 
+// begins says whether the JSON goes on with this text.
+func (d *decoder) begins(text string) bool {
+	return len(d.data)-d.pos >= len(text) && string(d.data[d.pos:d.pos+len(text)]) == text
+}
+
 func (d *decoder) literal(text string) bool {
-	if len(d.data)-d.pos >= len(text) && string(d.data[d.pos:d.pos+len(text)]) == text {
-		d.pos += len(text)
-		return true
+	if !d.begins(text) {
+		return false
 	}
-	return false
+	d.pos += len(text)
+	return true
 }
 
 func (d *decoder) read(p *plan, into unsafe.Pointer) *fault {
-	c := d.peek()
+	var c byte
+	if d.pos < len(d.data) {
+		c = d.data[d.pos]
+	}
+	if c <= ' ' {
+		c = d.peek()
+	}
 	switch p.op {
 	case opString:
 		if c != '"' {
@@ -176,33 +189,35 @@ func (d *decoder) object(p *plan, into unsafe.Pointer) *fault {
 	var have seen
 	next := 0
 	for first := true; ; first = false {
-		more, err := d.more('}', first)
-		if err != nil {
+		// Most JSON is written without white space, and its fields in the order in which they are declared: then a comma or a
+		// brace and a name are one comparison each.
+		if !first && d.pos < len(d.data) && d.data[d.pos] == ',' {
+			d.pos++
+		} else if more, err := d.more('}', first); err != nil {
 			return err
-		}
-		if !more {
+		} else if !more {
 			break
 		}
-		name, err := d.name()
-		if err != nil {
-			return err
-		}
-		// Fields mostly come in the order in which they are declared.
 		nth := next
-		if nth >= len(p.fields) || p.fields[nth].name != name {
-			nth = p.find(name)
-		}
-		if nth < 0 {
-			if err := d.skip(); err != nil {
-				return err.in(name)
+		if nth < len(p.fields) && d.begins(p.fields[nth].quoted) {
+			d.pos += len(p.fields[nth].quoted)
+		} else {
+			name, err := d.name()
+			if err != nil {
+				return err
 			}
-			continue
-		}
-		next = nth + 1
-		if !have.add(nth) {
-			return d.fail("the field stands twice").in(name)
+			if nth = p.find(name); nth < 0 {
+				if err := d.skip(); err != nil {
+					return err.in(name)
+				}
+				continue
+			}
 		}
 		f := &p.fields[nth]
+		next = nth + 1
+		if !have.add(nth) {
+			return d.fail("the field stands twice").in(f.name)
+		}
 		if err := d.read(f.plan, unsafe.Add(into, f.offset)); err != nil {
 			return err.in(f.name)
 		}
@@ -269,27 +284,45 @@ func (d *decoder) name() (string, *fault) {
 // text reads a string. Without escapes it is the JSON's own memory.
 func (d *decoder) text() (string, *fault) {
 	d.pos++
-	start, ascii := d.pos, true
-	for pos := start; pos < len(d.data); pos++ {
-		switch c := d.data[pos]; {
-		case c == '"':
-			text := d.data[start:pos]
-			if !ascii && !utf8.Valid(text) {
-				return "", d.fail("a string is not UTF-8")
+	start, pos, ascii := d.pos, d.pos, true
+	for {
+		// Eight bytes at a time, as long as none of them is a quote, an escape, a control character or beyond ASCII.
+		for pos+8 <= len(d.data) && isPlain(frame.Word(d.data, pos)) {
+			pos += 8
+		}
+		// Then one by one to the end, or over what was found.
+		for stop := min(pos+8, len(d.data)); pos < stop; pos++ {
+			switch c := d.data[pos]; {
+			case c == '"':
+				text := d.data[start:pos]
+				if !ascii && !utf8.Valid(text) {
+					return "", d.fail("a string is not UTF-8")
+				}
+				d.pos = pos + 1
+				return frame.Text(text), nil
+			case c == '\\':
+				return d.escaped(start, pos)
+			case c < ' ':
+				d.pos = pos
+				return "", d.fail("a string has the control character %#02x", c)
+			case c >= utf8.RuneSelf:
+				ascii = false
 			}
-			d.pos = pos + 1
-			return unsafe.String(unsafe.SliceData(text), len(text)), nil
-		case c == '\\':
-			return d.escaped(start, pos)
-		case c < ' ':
+		}
+		if pos == len(d.data) {
 			d.pos = pos
-			return "", d.fail("a string has the control character %#02x", c)
-		case c >= utf8.RuneSelf:
-			ascii = false
+			return "", d.fail("a string does not end")
 		}
 	}
-	d.pos = len(d.data)
-	return "", d.fail("a string does not end")
+}
+
+// isPlain says whether of eight bytes none ends a string or needs a look.
+func isPlain(word uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	quote, escape := word^(ones*'"'), word^(ones*'\\')
+	// A byte is 0 if subtracting 1 borrows, and below a space if subtracting a space does. Where a byte before it has
+	// borrowed the answer may be wrong, but then that one has stopped it anyhow.
+	return ((quote-ones)&^quote|(escape-ones)&^escape|(word-ones*' ')&^word|word)&highs == 0
 }
 
 // escaped reads a string from its first escape on.

@@ -2,8 +2,8 @@
 //
 // It reads into the types that encoding/json reads into, by the same tags, and differs in this:
 //
-//   - A field has to be there, unless it is a pointer or tagged omitempty or omitzero. Fields that the struct does not
-//     have are passed over.
+//   - A field has to be there, unless it is a pointer or tagged omitempty or omitzero. A pointer that is tagged required has to
+//     be there too, if only as null. Fields that the struct does not have are passed over.
 //   - Names match exactly, and a name stands once.
 //   - null is for pointers, slices, maps and interfaces.
 //   - Integers are exact or refused. Texts are UTF-8.
@@ -57,7 +57,9 @@ type plan struct {
 }
 
 type field struct {
-	name   string
+	name string
+	// As it stands in JSON without white space: the name's quotes and the colon.
+	quoted string
 	offset uintptr
 	plan   *plan
 }
@@ -207,10 +209,11 @@ func (m *planner) fields(p *plan, typ reflect.Type, offset uintptr) {
 		if p.op == opInvalid {
 			return
 		}
-		if f.Type.Kind() != reflect.Pointer && !has(options, "omitempty") && !has(options, "omitzero") {
+		optional := f.Type.Kind() == reflect.Pointer || has(options, "omitempty") || has(options, "omitzero")
+		if !optional || has(options, "required") {
 			p.required.add(len(p.fields))
 		}
-		p.fields = append(p.fields, field{name, offset + f.Offset, part})
+		p.fields = append(p.fields, field{name, `"` + name + `":`, offset + f.Offset, part})
 	}
 }
 

@@ -121,6 +121,16 @@ func TestWhatIsNotSaidRightIsRefused(t *testing.T) {
 	check(``, "expected an object, found the end")
 	check(`[]`, "expected an object, found an array")
 
+	var required struct {
+		Note *string `json:"note,required"`
+	}
+	if err := Decode([]byte(`{"note":null}`), &required); err != nil {
+		t.Error(err)
+	}
+	if err := Decode([]byte(`{}`), &required); err == nil || !strings.Contains(err.Error(), `"note" is missing`) {
+		t.Error(err)
+	}
+
 	var channel struct{ C chan int }
 	if err := Decode([]byte(`{"C":1}`), &channel); err == nil || !strings.Contains(err.Error(), "has no form in JSON") {
 		t.Error(err)

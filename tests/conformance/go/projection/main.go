@@ -100,11 +100,11 @@ func record(event *lantern.Event, db *lantern.DB) error {
 func values(event *lantern.Event, db *lantern.DB) error {
 	e, err := lantern.Decode[struct {
 		ID   string   `json:"id"`
-		I    *int64   `json:"i"`
-		R    *float64 `json:"r"`
-		Bits *string  `json:"bits"`
-		T    *string  `json:"t"`
-		B    *string  `json:"b"`
+		I    *int64   `json:"i,required"`
+		R    *float64 `json:"r,required"`
+		Bits *string  `json:"bits,required"`
+		T    *string  `json:"t,required"`
+		B    *string  `json:"b,required"`
 	}](event)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
 // The projection of tests/conformance/README.md, which says what each event does.
 
-import { LanternError, bigint, bytes, envelope, number, optional, projection, real, table, text } from "@lantern/sdk";
+import { LanternError, bigint, bytes, envelope, nullable, number, projection, real, table, text } from "@lantern/sdk";
 import { Row, row } from "./rows.js";
 
 const records = table("records", {
@@ -42,11 +42,11 @@ export default projection({
     Record: bytes,
     Values: {
       id: text,
-      i: optional(bigint),
-      r: optional(number),
-      bits: optional(text),
-      t: optional(text),
-      b: optional(text),
+      i: nullable(bigint),
+      r: nullable(number),
+      bits: nullable(text),
+      t: nullable(text),
+      b: nullable(text),
     },
     Count: { account: text, n: bigint },
     Row,

@@ -7,6 +7,9 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use proptest::prelude::*;
 
+mod compaction;
+mod files;
+
 use super::batch::{Header, REWRITTEN_BYTES};
 use super::{AppendError, Marker, Partition, ReadError, Refusal, Syncer};
 use crate::options::Fsync;
