@@ -25,13 +25,13 @@ pub struct Language {
     native: Option<&'static str>,
 }
 
-pub const LANGUAGES: [Language; 8] = [
+pub const LANGUAGES: [Language; 7] = [
     Language {
         name: "rust",
         needs: &["cargo --version"],
         install: "Rust: https://rustup.rs",
         kinds: &KINDS,
-        native: Some("cargo test --quiet"),
+        native: Some("cargo test --quiet --release"),
     },
     Language {
         name: "go",
@@ -54,7 +54,7 @@ pub const LANGUAGES: [Language; 8] = [
         name: "javascript",
         needs: &["node --version", "npm --version"],
         install: "Node.js 20 or newer with npm: https://nodejs.org",
-        kinds: &KINDS,
+        kinds: &["projection"],
         native: Some("npm install --silent --no-audit --no-fund && npm test"),
     },
     Language {
@@ -75,13 +75,6 @@ pub const LANGUAGES: [Language; 8] = [
         name: "zig",
         needs: &["python3 -m pip --version"],
         install: "Python 3.10 or newer with pip, from which Zig comes: apt-get install python3-pip",
-        kinds: &KINDS,
-        native: None,
-    },
-    Language {
-        name: "assemblyscript",
-        needs: &["node --version", "npm --version"],
-        install: "Node.js 20 or newer with npm: https://nodejs.org",
         kinds: &KINDS,
         native: None,
     },
