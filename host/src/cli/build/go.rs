@@ -32,7 +32,7 @@ impl Compiler for Go {
             .env("CGO_ENABLED", "0")
             // What every engine has; without them the code is larger and slower.
             .env("GOWASM", "satconv,signext")
-            .args(["build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath", "-ldflags=-s", "-o"])
+            .args(["build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath", "-ldflags=-w", "-o"])
             .arg(&out)
             .arg(".");
         tools::compile(&mut go, &project.dir)?;
