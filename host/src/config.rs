@@ -2,6 +2,7 @@
 //! only put together: file, then `LANTERN_*` variables, then flags, the later winning.
 
 use crate::{command, http, log, projection, wasm};
+use lantern_ready_made::{Configuration, Settings};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub struct Config {
     pub commands: command::Options,
     /// Settings of single projections, by name.
     pub projections: BTreeMap<String, projection::Options>,
+    /// Ready-made plugins, by the names of their read models.
+    pub plugins: BTreeMap<String, Settings>,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             rebuild: projection::RebuildOptions::default(),
             commands: command::Options::default(),
             projections: BTreeMap::new(),
+            plugins: BTreeMap::new(),
         }
     }
 }
@@ -125,7 +129,20 @@ impl Config {
                 .into();
             return Err(Error::File { path: path.into(), reason });
         }
-        table.try_into().map_err(in_file)
+        let config: Config = table.try_into().map_err(in_file)?;
+        for name in config.plugins.keys() {
+            let Some(Err(reason)) = config.ready_made(name).map(|it| it.manifest().map(drop)) else {
+                continue;
+            };
+            return Err(Error::File { path: path.into(), reason: format!("[plugins.{name}]: {reason}") });
+        }
+        Ok(config)
+    }
+
+    /// What a section `[plugins.<name>]` sets up, if there is one.
+    pub fn ready_made(&self, name: &str) -> Option<Configuration> {
+        let settings = self.plugins.get(name)?.clone();
+        Some(Configuration { name: name.to_owned(), settings })
     }
 }
 
@@ -226,6 +243,16 @@ mod tests {
         check("[projections.a]\non_truncated = 'stop'", &[], &["line 2", "`stop`", "`earliest`"]);
         check("[batch]\nevents_max = 'many'", &[], &["line 2", "invalid type"]);
         check("data_dir = ", &[], &["line 1"]);
+        let table = "[plugins.customers]\nuse = \"json-table\"\ntopics = [\"c\"]\nkey = \"id\"\n";
+        let with = |more: &str| format!("{table}{more}");
+        check(&with("colums.id = 'text'"), &[], &["`colums`", "Did you mean `columns`?"]);
+        check(&with("columns.id = 'txt'"), &[], &["unknown variant `txt`", "`text`"]);
+        check(&with("columns.id = { typ = 'text' }"), &[], &["Did you mean `type`?"]);
+        check(&with("columns.name = 'text'"), &[], &["[plugins.customers]", "`id` is no column"]);
+        check(&with("columns.id = 'text'\nindexes = ['nmae']"), &[], &["`nmae` is no column"]);
+        check("[plugins.a]\nuse = 'json-tabel'", &[], &["json-tabel", "`json-table`"]);
+        check("[plugins.Bad]\nuse = 'counters'\ntopics = ['a']", &[], &["[plugins.Bad]", "lower-case"]);
+        check("[plugins.a]\nuse = 'counters'\ntopics = ['a']\nby = []", &[], &["nothing to count by"]);
         // Taken, it would be passed over in silence.
         check("[broker]\ndir = 'x'", &[], &["always `log`", "data_dir"]);
         check("", &[("LANTERN_BROKER_DIR", "x")], &["always `log`"]);

@@ -83,6 +83,11 @@ impl DataDir {
         self.root.join("plugins")
     }
 
+    /// Ready-made plugins, as they are set up.
+    pub fn ready_made(&self) -> PathBuf {
+        self.root.join("ready-made")
+    }
+
     /// Compiled code.
     pub fn cache(&self) -> PathBuf {
         self.root.join("cache")

@@ -152,6 +152,7 @@
 
 mod aggregate;
 mod command;
+mod configuration;
 mod db;
 mod decode;
 mod encode;
@@ -169,6 +170,7 @@ pub mod value;
 
 pub use aggregate::{Aggregate, Context, Rejection};
 pub use command::{Command, Rejected};
+pub use configuration::configuration;
 pub use db::{BUFFER_BYTES_MAX, Db, ROWS_MAX, RowMut, Table};
 pub use error::{Error, Fault, Result};
 pub use event::Event;

@@ -85,7 +85,8 @@ fn the_configurations_page_names_every_key_with_its_default() {
         let fields = fields(&source, name);
         let defaults = defaults(&source, name);
         // The keys of the client are librdkafka's, and those of the file's top are sections but for two.
-        let sections = ["kafka", "broker", "http", "batch", "rebuild", "limits", "commands", "projections"];
+        let sections =
+            ["kafka", "broker", "http", "batch", "rebuild", "limits", "commands", "projections", "plugins"];
         let keys: Vec<_> =
             fields.iter().filter(|field| name != "Config" || !sections.contains(field)).collect();
         assert_eq!(

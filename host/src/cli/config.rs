@@ -30,6 +30,14 @@ impl Config {
         for name in config.projections.keys() {
             output::line(&format!("projection   {name}"))?;
         }
+        for name in config.plugins.keys() {
+            // The configuration was read, so it makes a manifest.
+            if let Some(Ok(manifest)) =
+                config.ready_made(name).map(|it| it.manifest()?.check().map_err(|e| e.to_string()))
+            {
+                output::line(&format!("plugin       {name}: {}", manifest.description))?;
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Context, output};
 use crate::host::folder::Folder;
-use crate::host::{self, Host, Place};
+use crate::host::{self, Host, Place, ready_made};
 use crate::projection::State;
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Run plugins: apply events to read models as they arrive and take commands, until told to stop.
 ///
-/// Runs the plugins that are named, those in the plugins folder, and what was deployed before. A plugin that is saved in
+/// Runs the plugins that are named, those in the plugins folder, the ready-made ones of the configuration, and what was deployed
+/// before. A plugin that is saved in
 /// the plugins folder meanwhile is swapped in, or its read model is rebuilt beside the live one; `lantern deploy` does the
 /// same. Without a broker in the configuration the embedded one is started, and its address is printed.
 #[derive(Debug, clap::Args)]
@@ -43,7 +44,7 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
     let plugins_dir = &context.config.plugins_dir;
     if once {
         plugins.extend(wasm_files(plugins_dir)?);
-        if plugins.is_empty() {
+        if plugins.is_empty() && context.config.plugins.is_empty() {
             bail!(
                 "there is no plugin to run: name one, as in `lantern run my.wasm`, or put one into {}",
                 plugins_dir.display()
@@ -52,6 +53,7 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
     }
     let command = if once { "lantern run --once" } else { "lantern run" };
     let mut host = Host::start(&context.config, command, once).await?;
+    plugins.extend(ready_made::write(&context.config, host.data()).map_err(host::Error::from)?);
     let embedded = if *host.log().place() == Place::Here { " (embedded)" } else { "" };
     tracing::info!("log at {}{embedded}, data in {}", host.log().address(), host.data().root().display());
     let watched = if once {

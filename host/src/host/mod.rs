@@ -4,10 +4,12 @@
 //!
 //! * [`Log`]: where the log is: Kafka, the embedded broker of a running host, or one of our own.
 //! * [`folder`]: what is saved in and removed from the plugins folder.
+//! * [`ready_made`]: plugins that the configuration sets up.
 //! * [`Host`]: everything that runs in this process, from start to drain.
 
 pub mod folder;
 mod log_access;
+pub mod ready_made;
 
 pub use log_access::{Log, Place};
 
@@ -39,6 +41,9 @@ pub enum Error {
     /// The plugins folder.
     #[error(transparent)]
     Folder(#[from] folder::Error),
+    /// The ready-made plugins.
+    #[error(transparent)]
+    ReadyMade(#[from] ready_made::Error),
     /// HTTP.
     #[error(transparent)]
     Http(#[from] http::Error),

@@ -4,6 +4,7 @@ use super::error::Error;
 use super::kind::{COMMANDS, Kind, PROJECTION, TwoKinds, UPCAST};
 use super::virtual_wasi;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use wasmtime::component::ComponentExportIndex;
 use wasmtime::component::types::ComponentItem;
 
@@ -17,6 +18,7 @@ pub struct Component {
     component: wasmtime::component::Component,
     describe: ComponentExportIndex,
     functions: Functions,
+    configuration: Option<Arc<str>>,
 }
 
 /// What a plugin exports beside its description.
@@ -50,7 +52,18 @@ impl Component {
                 }
             },
             component,
+            configuration: None,
         })
+    }
+
+    /// The same, with the configuration that its file carries.
+    pub(super) fn with_configuration(self, configuration: Option<Arc<str>>) -> Self {
+        Self { configuration, ..self }
+    }
+
+    /// What was set for it.
+    pub(super) fn configuration(&self) -> Option<Arc<str>> {
+        self.configuration.clone()
     }
 
     /// What it is.

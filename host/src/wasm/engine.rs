@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::component::Component;
+use super::configured::configuration;
 use super::error::Error;
 use super::limits::{Limits, STACK_BYTES_MAX, bytes};
 use super::wrap::to_component;
@@ -65,7 +66,7 @@ impl Engine {
         if let Some((cache, key)) = &cached
             && let Some(compiled) = cache.load(&self.engine, key)
         {
-            return Component::checked(&self.engine, compiled);
+            return Ok(Component::checked(&self.engine, compiled)?.with_configuration(configuration(input)));
         }
         let encoded = to_component(input)?;
         let compiled = wasmtime::component::Component::from_binary(&self.engine, &encoded)
@@ -74,7 +75,7 @@ impl Engine {
         if let Some((cache, key)) = &cached {
             cache.store(key, component.wasmtime());
         }
-        Ok(component)
+        Ok(component.with_configuration(configuration(input)))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {

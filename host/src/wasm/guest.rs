@@ -47,7 +47,7 @@ impl<I: Imports> Guest<I> {
         imports: I,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let host = Host::new(imports, limits, Arc::clone(engine.ticks()));
+        let host = Host::new(imports, component.configuration(), limits, Arc::clone(engine.ticks()));
         let mut store = Store::new(engine.wasmtime(), host);
         store.limiter(|host| host);
         store.set_hostcall_fuel(bytes(limits.output_bytes_max));

@@ -11,6 +11,7 @@ use wasmtime::component::{Linker, WasmList, WasmStr};
 use wasmtime::{StoreContextMut, UpdateDeadline};
 
 pub(super) const LOGGER: &str = "lantern:plugin/logger@0.1.0";
+pub(super) const CONFIG: &str = "lantern:plugin/config@0.1.0";
 pub(super) const SQL: &str = "lantern:plugin/sql@0.1.0";
 
 /// What a plugin may ask of its host.
@@ -94,6 +95,7 @@ pub(super) enum Interruption {
 
 /// The data of a store: the imports, and what has to be remembered during a call.
 pub(super) struct Host<I> {
+    configuration: Option<Arc<str>>,
     /// Boxed, and taken out while one of them runs, so that it can be lent the guest's memory, which
     /// belongs to the same store. There is none only after a panic in it, which nobody outlives.
     imports: Option<Box<I>>,
@@ -116,8 +118,14 @@ const IMPORTS_PRESENT: &str =
     "imports are put back when one of them returns, and a panic in one of them unwinds through their owner";
 
 impl<I: Imports> Host<I> {
-    pub(super) fn new(imports: I, limits: &Limits, ticks: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(
+        imports: I,
+        configuration: Option<Arc<str>>,
+        limits: &Limits,
+        ticks: Arc<AtomicU64>,
+    ) -> Self {
         Self {
+            configuration,
             imports: Some(Box::new(imports)),
             log: LogBudget::new(limits.log_lines_per_second_max),
             limits: limits.clone(),
@@ -297,6 +305,9 @@ pub(super) fn linker<I: Imports>(
             Ok(())
         },
     )?;
+    linker.instance(CONFIG)?.func_wrap("get", |store: StoreContextMut<'_, Host<I>>, (): ()| {
+        Ok((store.data().configuration.as_deref().map(str::to_owned),))
+    })?;
     let mut sql = linker.instance(SQL)?;
     sql.func_wrap("prepare", |mut store: StoreContextMut<'_, Host<I>>, (sql,): (WasmStr,)| {
         lend(&mut store, |imports, store| Ok((imports.prepare(&sql.to_str(store)?),)))

@@ -1,6 +1,6 @@
 //! What a plugin is.
 
-use super::imports::{LOGGER, SQL};
+use super::imports::{CONFIG, LOGGER, SQL};
 use std::fmt;
 
 pub(super) const PROJECTION: &str = "lantern:plugin/projection@0.1.0";
@@ -66,8 +66,8 @@ impl Kind {
     /// The interfaces that it is given. `types` has types only: there is nothing to give.
     pub(super) fn granted(self) -> &'static [&'static str] {
         match self {
-            Kind::Projection => &[LOGGER, SQL, TYPES],
-            Kind::Commands | Kind::Upcaster => &[LOGGER, TYPES],
+            Kind::Projection => &[LOGGER, CONFIG, SQL, TYPES],
+            Kind::Commands | Kind::Upcaster => &[LOGGER, CONFIG, TYPES],
         }
     }
 

@@ -5,6 +5,7 @@
 //! * [`Engine`]: settings, the clock of deadlines, and `compile`.
 //! * `wrap`: what kind of WebAssembly a file is, how a core module is wrapped.
 //! * `component`, `kind`: what a plugin must export, and what it may import.
+//! * [`configured`]: a plugin's file with a configuration in it.
 //! * `cache`: compiled code, kept between starts.
 //! * `guest`: one plugin's memory, and how its functions are called.
 //! * [`Instance`], [`Handler`], [`Upcaster`]: the calls of each kind of plugin; [`CallError`] says how a call ended.
@@ -16,6 +17,7 @@
 
 mod cache;
 mod component;
+mod configured;
 mod decision;
 mod engine;
 mod error;
@@ -37,6 +39,7 @@ mod wrap;
 mod tests;
 
 pub use component::Component;
+pub use configured::configured;
 pub use decision::{Decision, Rejection};
 pub use engine::{Engine, TICK};
 pub use error::Error;

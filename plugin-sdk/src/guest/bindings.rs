@@ -6,6 +6,7 @@ wit_bindgen::generate!({
         package lantern:sdk;
         world projecting {
             import lantern:plugin/logger@0.1.0;
+            import lantern:plugin/config@0.1.0;
             import lantern:plugin/sql@0.1.0;
             export lantern:plugin/projection@0.1.0;
         }

@@ -5,6 +5,7 @@ mod report;
 
 use super::{Context, build, output, user_cache};
 use crate::given::{Bench, Case, Error, Problem, Stopped, read};
+use crate::host::ready_made;
 use crate::plugin::{self, Plugin};
 use crate::wasm::Engine;
 use anyhow::{Context as _, anyhow, bail};
@@ -25,7 +26,7 @@ const CACHED_BYTES_MIN: usize = 1 << 20;
 
 /// Run given-when-then tests of a plugin.
 ///
-/// Builds the plugin, unless a .wasm file is named, and runs the cases of tests/*.yaml beside it: given events, when a command
+/// Builds the plugin, unless a .wasm file or a ready-made plugin of lantern.toml is named, and runs the cases of tests/*.yaml beside it: given events, when a command
 /// or more events, then rows, events, or a rejection. No log and no host are needed. Leaves with 1 when a case fails. Each case
 /// is run twice, and has to come to the same.
 #[derive(Debug, clap::Args)]
@@ -33,10 +34,10 @@ const CACHED_BYTES_MIN: usize = 1 << 20;
     after_help = "Examples:\n  lantern test examples/bank/account\n  lantern test orders.wasm --tests tests --junit report.xml"
 )]
 pub struct Test {
-    /// The folder of the plugin's source, or a .wasm file.
-    #[arg(default_value = ".", value_name = "DIR|FILE.wasm")]
+    /// The folder of the plugin's source, a .wasm file, or the name of a ready-made plugin.
+    #[arg(default_value = ".", value_name = "DIR|FILE.wasm|NAME")]
     plugin: PathBuf,
-    /// Files of tests, or folders of such files [default: the folder `tests` beside the source].
+    /// Files of tests, or folders of such files [default: the folder `tests` beside the source; of a ready-made one, tests/NAME.yaml].
     #[arg(long, value_name = "PATH", num_args = 1..)]
     tests: Vec<PathBuf>,
     /// Run only cases whose name contains this.
@@ -97,8 +98,11 @@ impl Test {
     fn paths(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();
         let named = !self.tests.is_empty();
+        let is_file = self.plugin.extension().is_some() || self.plugin.exists();
         let folder = match (self.plugin.is_dir(), self.plugin.parent()) {
             (true, _) => self.plugin.join(FOLDER),
+            // The name of one that the configuration sets up.
+            (false, _) if !is_file => Path::new(FOLDER).join(&self.plugin).with_extension("yaml"),
             (false, Some(folder)) => folder.join(FOLDER),
             (false, None) => FOLDER.into(),
         };
@@ -127,10 +131,17 @@ impl Test {
         Ok(paths)
     }
 
+    /// The ready-made plugin of this name, if no file has it.
+    fn configured(&self, context: &Context) -> Option<Vec<u8>> {
+        if self.plugin.exists() { None } else { ready_made::artifact(&context.config, self.plugin.to_str()?) }
+    }
+
     fn bench(&self, context: &Context) -> anyhow::Result<Bench> {
         let (bytes, origin) = if self.plugin.is_dir() {
             let (component, artifact) = build::Source::open(&self.plugin)?.compile()?;
             (component, artifact)
+        } else if let Some(artifact) = self.configured(context) {
+            (artifact, self.plugin.clone())
         } else {
             (plugin::read(&self.plugin)?, self.plugin.clone())
         };
