@@ -268,6 +268,7 @@ broker.session.timeout.ms=1000
 broker.heartbeat.interval.ms=200
 controller.quorum.election.timeout.ms=200
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 log.index.size.max.bytes=1048576
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::HashMap;
 
-use rdkafka::admin::{AdminOptions, AlterConfig, ConfigSource, NewPartitions, ResourceSpecifier};
+use rdkafka::admin::{AdminOptions, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode;
@@ -19,42 +19,6 @@ fn partition_count(host: &Host, topic: &str) -> usize {
     let consumer: BaseConsumer = host.client(&[]).create().unwrap();
     let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
     metadata.topics().iter().find(|known| known.name() == topic).map_or(0, |known| known.partitions().len())
-}
-
-// A topic made again under an old name must not show the old records.
-#[test]
-fn a_deleted_topic_is_gone_and_can_be_made_again() {
-    let mut host = Host::start();
-    host.create("again", 2);
-    send_all(&host.producer(&[]), "again", ["old"]);
-    let admin = host.admin();
-    let outcome = block_on(admin.delete_topics(&["again", "absent"], &AdminOptions::new())).unwrap();
-    assert!(outcome[0].is_ok());
-    assert!(matches!(outcome[1], Err((_, RDKafkaErrorCode::UnknownTopicOrPartition))));
-    assert_eq!(partition_count(&host, "again"), 0);
-    host.restart();
-    assert_eq!(partition_count(&host, "again"), 0);
-    host.create("again", 1);
-    send_all(&host.producer(&[]), "again", ["new"]);
-    let seen = read_to_end(&host.consumer("again", Offset::Beginning, &[]), 1);
-    assert_eq!(payloads(&seen), ["new"]);
-}
-
-// Partitions can be added, never taken away.
-#[test]
-fn a_topic_grows() {
-    let mut host = Host::start();
-    host.create("growing", 1);
-    let admin = host.admin();
-    let grow = |count| {
-        let partitions = NewPartitions::new("growing", count);
-        block_on(admin.create_partitions(&[partitions], &AdminOptions::new())).unwrap().remove(0)
-    };
-    assert!(grow(5).is_ok());
-    assert!(matches!(grow(3), Err((_, RDKafkaErrorCode::InvalidPartitions))));
-    assert_eq!(partition_count(&host, "growing"), 5);
-    host.restart();
-    assert_eq!(partition_count(&host, "growing"), 5);
 }
 
 // Deleted records stay deleted, also after a restart, and their space is given back.
@@ -93,27 +57,21 @@ fn settings(host: &Host, resource: ResourceSpecifier<'_>) -> HashMap<String, (Op
         .collect()
 }
 
-// Settings are kept with the topic, and a mistake in one is told.
+// Tools look at the broker's own settings before they do anything.
 #[test]
-fn settings_of_a_topic_are_changed_and_kept_and_wrong_ones_refused() {
-    let mut host = Host::start();
-    host.create("set", 1);
-    let topic = ResourceSpecifier::Topic("set");
-    let alter = |name, value| {
-        let config = AlterConfig::new(ResourceSpecifier::Topic("set")).set(name, value);
-        block_on(host.admin().alter_configs(&[config], &AdminOptions::new())).unwrap();
-    };
-    alter("retention.ms", "1000");
-    // This client does not tell of the refusal, but the setting does.
-    alter("retention.ms", "soon");
-    alter("no.such.setting", "1");
-    assert_eq!(settings(&host, topic)["retention.ms"], (Some("1000".to_owned()), ConfigSource::DynamicTopic));
-    host.restart();
-    let kept = settings(&host, ResourceSpecifier::Topic("set"));
-    assert_eq!(kept["retention.ms"].0.as_deref(), Some("1000"));
-    assert_eq!(kept["cleanup.policy"].0.as_deref(), Some("delete"));
+fn the_brokers_settings_are_told() {
+    let host = Host::start();
     let broker = settings(&host, ResourceSpecifier::Broker(1));
     assert_eq!(broker["node.id"].0.as_deref(), Some("1"));
+}
+
+// Every partition is an open file, so their number has a limit.
+#[test]
+fn a_topic_with_too_many_partitions_is_refused() {
+    let host = Host::start();
+    let topic = NewTopic::new("x", 10_001, TopicReplication::Fixed(1));
+    let outcome = block_on(host.admin().create_topics(&[topic], &AdminOptions::new())).unwrap();
+    assert!(matches!(outcome[0], Err((_, RDKafkaErrorCode::InvalidPartitions))));
 }
 
 // Two processes on the same files would destroy them.

@@ -19,12 +19,25 @@ use tempfile::TempDir;
 /// Nothing here takes this long unless it hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A broker in a folder of its own, with a runtime of its own.
+/// Runs a test on the embedded broker, and then on Apache Kafka, if that can run here.
+pub fn each_broker(test: impl Fn(&mut Host)) {
+    test(&mut Host::start());
+    if let Some(kafka) = lantern_tests::kafka::shared() {
+        println!("and on Apache Kafka:");
+        // One after the other, so that the names of topics need not differ.
+        static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        test(&mut Host::of_kafka(kafka.address()));
+    }
+}
+
+/// A broker in a folder of its own, with a runtime of its own; or a client's view of another one.
 pub struct Host {
     pub dir: TempDir,
     pub runtime: tokio::runtime::Runtime,
     broker: Option<Broker>,
-    configure: fn(&mut Options),
+    /// `None` for a broker that is not ours to restart.
+    configure: Option<fn(&mut Options)>,
     address: String,
 }
 
@@ -42,16 +55,43 @@ impl Host {
                 .build()
                 .unwrap(),
             broker: None,
-            configure,
+            configure: Some(configure),
             address: String::new(),
         };
         host.open();
         host
     }
 
+    /// An Apache Kafka, without the topics of tests before.
+    fn of_kafka(address: String) -> Host {
+        let host = Host {
+            dir: tempfile::tempdir().unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+            broker: None,
+            configure: None,
+            address,
+        };
+        let admin = host.admin();
+        let topics = || {
+            let metadata = admin.inner().fetch_metadata(None, PATIENCE).unwrap();
+            let names = metadata.topics().iter().map(|topic| topic.name().to_owned());
+            names.filter(|name| !name.starts_with("__")).collect::<Vec<_>>()
+        };
+        let left = topics();
+        let names: Vec<&str> = left.iter().map(String::as_str).collect();
+        if !names.is_empty() {
+            block_on(admin.delete_topics(&names, &AdminOptions::new())).unwrap();
+            eventually("topics go", || topics().is_empty());
+        }
+        host
+    }
+
     fn open(&mut self) {
+        let Some(configure) = self.configure else {
+            return;
+        };
         let mut options = options(self.dir.path());
-        (self.configure)(&mut options);
+        configure(&mut options);
         // Clients of before a restart find the broker where it was.
         if let Ok(address) = self.address.parse() {
             options.listen = address;
@@ -61,7 +101,8 @@ impl Host {
         self.broker = Some(broker);
     }
 
-    /// Stops the broker in order, and starts it again on the same files and the same address.
+    /// Stops the broker in order, and starts it again on the same files and the same address; unless
+    /// it is not ours.
     pub fn restart(&mut self) {
         self.restart_after(|_| {});
     }
