@@ -34,8 +34,8 @@ const LANGUAGES: [(&str, &str, Version); 8] = [
     ("zig", "Zig", Version::Is("0.17.1")),
     ("assemblyscript", "AssemblyScript", Version::Is("0.28.20")),
     ("go", "Go", Version::Says(&["go", "version"])),
-    ("javascript", "JavaScript", Version::Is("see javascript.rs")),
-    ("typescript", "TypeScript", Version::Is("see javascript.rs")),
+    ("javascript", "JavaScript", Version::Is("componentize-qjs 0.4.5")),
+    ("typescript", "TypeScript", Version::Is("componentize-qjs 0.4.5")),
     ("python", "Python", Version::Is("componentize-py 0.25.1")),
 ];
 
