@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How often the process is killed on each broker.
-const KILLS: usize = 6;
+const KILLS: usize = 4;
 
 // An upcaster is stored in one place and brought to read models in others: there must be no moment between them from which
 // a start does not find its way to one upcaster for all, and to rows that are proved.
