@@ -2,10 +2,8 @@ package lantern
 
 import (
 	"math"
-	"math/bits"
 
 	"lantern.dev/sdk-go/internal/frame"
-	"lantern.dev/sdk-go/internal/rowop"
 )
 
 // The rows of one table that a batch writes: found by key, changed in memory, flushed as writes.
@@ -105,11 +103,6 @@ func (c *cache) clear() {
 	clear(c.slots)
 }
 
-func (c *cache) key(at int) []byte {
-	e := &c.entries[at]
-	return c.arena[e.keyPos : e.keyPos+e.keyLen]
-}
-
 // row copies a known entry's values.
 func (c *cache) row(at int) (Row, *Error) {
 	width := len(c.table.Columns)
@@ -136,17 +129,6 @@ func (c *cache) row(at int) (Row, *Error) {
 func (c *cache) exists(at int) bool {
 	e := &c.entries[at]
 	return !e.absent && e.pending != pendingDelete
-}
-
-// find is the entry of a key; -1 if there is none.
-func (c *cache) find(key []any) (int, *Error) {
-	start := len(c.arena)
-	if err := c.appendKey(key); err != nil {
-		return -1, err
-	}
-	at, _ := c.slotOf(hash(c.arena[start:]), start)
-	c.arena = c.arena[:start]
-	return at, nil
 }
 
 // Answers of `enter` beside an entry.
@@ -380,99 +362,6 @@ func (c *cache) encode(value any) (cell, *Error) {
 	return cell{kind: cellEncoded, n: int64(pos), length: uint32(len(arena) - pos)}, nil
 }
 
-// flush turns all rows into writes, and forgets them.
-func (c *cache) flush(host Host, writes *frame.OpsWriter) *Error {
-	for at := range c.entries {
-		e := &c.entries[at]
-		var err *Error
-		switch e.pending {
-		case pendingUpsert:
-			err = c.write(at, statement{verbUpsert, e.columns}, host, writes)
-		case pendingUpdate:
-			if e.columns.all != 0 {
-				err = c.write(at, statement{verbUpdate, e.columns}, host, writes)
-			}
-		case pendingDelete, pendingReplace:
-			err = c.write(at, statement{verb: verbDelete}, host, writes)
-			if err == nil && e.pending == pendingReplace {
-				err = c.write(at, statement{verbUpsert, e.columns}, host, writes)
-			}
-		}
-		if err != nil {
-			return err.at(int(e.event))
-		}
-	}
-	c.clear()
-	return nil
-}
-
-func (c *cache) write(at int, s statement, host Host, writes *frame.OpsWriter) *Error {
-	id, err := c.prepare(s, host)
-	if err != nil {
-		return err
-	}
-	e := &c.entries[at]
-	arena := append(writes.Begin(), c.arena[e.keyPos:e.keyPos+e.keyLen]...)
-	count := len(c.table.Key)
-	cells := c.cells[at*len(c.table.Columns):]
-	for rest := s.columns.all; rest != 0; rest &= rest - 1 {
-		switch cell := &cells[bits.TrailingZeros64(rest)]; cell.kind {
-		case cellNull:
-			arena = frame.AppendNull(arena)
-		case cellInteger:
-			arena = frame.AppendInteger(arena, cell.n)
-		case cellEncoded:
-			arena = append(arena, c.arena[cell.n:cell.n+int64(cell.length)]...)
-		}
-		count++
-	}
-	writes.End(arena, id, int(e.event), count)
-	return nil
-}
-
-func (c *cache) prepare(s statement, host Host) (uint32, *Error) {
-	for i := range c.statements {
-		if c.statements[i].statement == s {
-			return c.statements[i].id, nil
-		}
-	}
-	id, err := prepareRow(host, c.table.rowop(s), c.table.writeSQL(s))
-	if err != nil {
-		return 0, AsError(err)
-	}
-	c.statements = append(c.statements, prepared{s, id})
-	return id, nil
-}
-
-func prepareRow(host Host, statement rowop.Statement, sql string) (uint32, error) {
-	if knowing, ok := host.(rowop.Host); ok {
-		return knowing.PrepareRow(statement, sql)
-	}
-	return host.Prepare(sql)
-}
-
-// appendKey appends a key to the arena.
-func (c *cache) appendKey(key []any) *Error {
-	if len(key) != len(c.table.Key) {
-		return failure(Other, "a key of %s has the parts %q; %d were given", c.table.Name, c.table.Key, len(key))
-	}
-	start := len(c.arena)
-	for nth, part := range key {
-		pos := len(c.arena)
-		arena, err := appendValue(c.arena, part)
-		if err == nil && (arena[pos] == frame.TagNull || arena[pos] == frame.TagReal) {
-			// What is equal must be equal byte for byte, and NULL is equal to nothing.
-			err = failure(Other, "%s of %s is a key: it can be a text, an integer or bytes, not a real and not NULL", c.table.Key[nth], c.table.Name)
-		}
-		if err != nil {
-			c.arena = c.arena[:start]
-			return err
-		}
-		c.arena = arena
-	}
-	return nil
-}
-
 // entry is the entry of the key that the arena has from `start` on, and whether it was made here.
 func (c *cache) entry(start int) (at int, isNew bool) {
 	h := hash(c.arena[start:])
@@ -492,66 +381,4 @@ func (c *cache) entry(start int) (at int, isNew bool) {
 		c.cells = append(c.cells, cell{})
 	}
 	return at, true
-}
-
-// slotOf is the entry of the key that the arena has from `start` on, or else -1 and the free slot for it.
-func (c *cache) slotOf(h uint32, start int) (at, slot int) {
-	if len(c.slots) == 0 {
-		return -1, 0
-	}
-	key, mask := c.arena[start:], len(c.slots)-1
-	slot = firstSlot(h, len(c.slots))
-	// Half of the slots are free, so this ends.
-	for c.slots[slot] != 0 {
-		at = int(c.slots[slot]) - 1
-		if e := &c.entries[at]; e.hash == h && equal(c.arena[e.keyPos:e.keyPos+e.keyLen], key) {
-			return at, slot
-		}
-		slot = (slot + 1) & mask
-	}
-	return -1, slot
-}
-
-func (c *cache) grow() {
-	c.slots = make([]uint32, max(64, len(c.slots)*2))
-	mask := len(c.slots) - 1
-	for at := range c.entries {
-		slot := firstSlot(c.entries[at].hash, len(c.slots))
-		for c.slots[slot] != 0 {
-			slot = (slot + 1) & mask
-		}
-		c.slots[slot] = uint32(at) + 1
-	}
-}
-
-// hash is by multiplication, eight bytes at a time. It needs no protection against chosen keys: a batch is bounded in size,
-// and its time has a deadline.
-func hash(key []byte) uint32 {
-	const factor = 0x517c_c1b7_2722_0a95
-	h, last := uint64(len(key)), uint64(0)
-	for ; len(key) >= 8; key = key[8:] {
-		h = (bits.RotateLeft64(h, 5) ^ frame.Word(key, 0)) * factor
-	}
-	for _, b := range key {
-		last = last<<8 | uint64(b)
-	}
-	return uint32(((bits.RotateLeft64(h, 5) ^ last) * factor) >> 32)
-}
-
-// equal compares keys. WebAssembly has no instruction for it, and a call takes longer than the few words of a key.
-func equal(left, right []byte) bool {
-	if len(left) != len(right) || len(left) < 8 {
-		return string(left) == string(right)
-	}
-	for at := 0; at+8 < len(left); at += 8 {
-		if frame.Word(left, at) != frame.Word(right, at) {
-			return false
-		}
-	}
-	return frame.Word(left, len(left)-8) == frame.Word(right, len(right)-8)
-}
-
-// firstSlot is where the search for a hash begins: at its highest bits, which every bit of the key has had a part in.
-func firstSlot(h uint32, slots int) int {
-	return int(h >> (32 - bits.TrailingZeros(uint(slots))))
 }

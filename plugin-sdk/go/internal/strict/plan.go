@@ -75,9 +75,12 @@ func (s *seen) add(nth int) bool {
 }
 
 type known struct {
-	typ  reflect.Type
+	word uintptr
 	plan *plan
 }
+
+// wordOf tells types apart by one comparison: a type of the program is one value in memory, which an interface points to.
+func wordOf(typ reflect.Type) uintptr { return (*[2]uintptr)(unsafe.Pointer(&typ))[1] }
 
 // Types are few: a search of a slice beats a map's hash.
 var plans atomic.Pointer[[]known]
@@ -85,7 +88,7 @@ var plans atomic.Pointer[[]known]
 func planOf(typ reflect.Type) *plan {
 	if all := plans.Load(); all != nil {
 		for i := range *all {
-			if (*all)[i].typ == typ {
+			if (*all)[i].word == wordOf(typ) {
 				return (*all)[i].plan
 			}
 		}
@@ -97,7 +100,7 @@ func planOf(typ reflect.Type) *plan {
 		if old != nil {
 			all = append(all, *old...)
 		}
-		all = append(all, known{typ, p})
+		all = append(all, known{wordOf(typ), p})
 		if plans.CompareAndSwap(old, &all) {
 			return p
 		}

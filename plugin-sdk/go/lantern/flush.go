@@ -1,0 +1,79 @@
+package lantern
+
+import (
+	"math/bits"
+
+	"lantern.dev/sdk-go/internal/frame"
+	"lantern.dev/sdk-go/internal/rowop"
+)
+
+// flush turns all rows into writes, and forgets them.
+func (c *cache) flush(host Host, writes *frame.OpsWriter) *Error {
+	for at := range c.entries {
+		e := &c.entries[at]
+		var err *Error
+		switch e.pending {
+		case pendingUpsert:
+			err = c.write(at, statement{verbUpsert, e.columns}, host, writes)
+		case pendingUpdate:
+			if e.columns.all != 0 {
+				err = c.write(at, statement{verbUpdate, e.columns}, host, writes)
+			}
+		case pendingDelete, pendingReplace:
+			err = c.write(at, statement{verb: verbDelete}, host, writes)
+			if err == nil && e.pending == pendingReplace {
+				err = c.write(at, statement{verbUpsert, e.columns}, host, writes)
+			}
+		}
+		if err != nil {
+			return err.at(int(e.event))
+		}
+	}
+	c.clear()
+	return nil
+}
+
+func (c *cache) write(at int, s statement, host Host, writes *frame.OpsWriter) *Error {
+	id, err := c.prepare(s, host)
+	if err != nil {
+		return err
+	}
+	e := &c.entries[at]
+	arena := append(writes.Begin(), c.arena[e.keyPos:e.keyPos+e.keyLen]...)
+	count := len(c.table.Key)
+	cells := c.cells[at*len(c.table.Columns):]
+	for rest := s.columns.all; rest != 0; rest &= rest - 1 {
+		switch cell := &cells[bits.TrailingZeros64(rest)]; cell.kind {
+		case cellNull:
+			arena = frame.AppendNull(arena)
+		case cellInteger:
+			arena = frame.AppendInteger(arena, cell.n)
+		case cellEncoded:
+			arena = append(arena, c.arena[cell.n:cell.n+int64(cell.length)]...)
+		}
+		count++
+	}
+	writes.End(arena, id, int(e.event), count)
+	return nil
+}
+
+func (c *cache) prepare(s statement, host Host) (uint32, *Error) {
+	for i := range c.statements {
+		if c.statements[i].statement == s {
+			return c.statements[i].id, nil
+		}
+	}
+	id, err := prepareRow(host, c.table.rowop(s), c.table.writeSQL(s))
+	if err != nil {
+		return 0, AsError(err)
+	}
+	c.statements = append(c.statements, prepared{s, id})
+	return id, nil
+}
+
+func prepareRow(host Host, statement rowop.Statement, sql string) (uint32, error) {
+	if knowing, ok := host.(rowop.Host); ok {
+		return knowing.PrepareRow(statement, sql)
+	}
+	return host.Prepare(sql)
+}
