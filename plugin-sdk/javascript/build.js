@@ -172,7 +172,7 @@ function linesOf({ sources, mappings }) {
     return first ?? 0;
   });
   const names = sources.map((path) => path.replace(/^(\.\.\/)+/, ""));
-  return { sources: names.map((path) => (path.startsWith("sdk/javascript/") ? "@lantern/sdk" : path)), lines };
+  return { sources: names.map((path) => (/(^|-)sdk\/javascript\//.test(path) ? "@lantern/sdk" : path)), lines };
 }
 
 main().catch((error) => {

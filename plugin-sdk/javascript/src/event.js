@@ -8,46 +8,47 @@ const UNREAD = Symbol("unread");
 
 /** One event of a batch. Nothing of it is decoded before it is asked for. */
 export class Event {
-  #events;
-  #at;
-  #type;
-  #data = UNREAD;
-
+  // Not private by `#`: there is one of it for every event, and QuickJS is slower at those.
   constructor(events, index, at, type) {
-    this.#events = events;
-    this.#at = at;
-    this.#type = type;
+    this._events = events;
+    this._at = at;
+    this._type = type;
+    this._data = UNREAD;
     this.index = index;
   }
 
   get data() {
-    if (this.#data === UNREAD) this.#data = this.#type === bytes ? this.payload : this.#read(this.#type);
-    return this.#data;
+    let data = this._data;
+    if (data === UNREAD) {
+      data = this._type === bytes ? this.payload : this.#read(this._type);
+      this._data = data;
+    }
+    return data;
   }
 
   get type() {
-    return this.#events.texts[this.#events.words[this.#at + 6]];
+    return this._events.texts[this._events.words[this._at + 6]];
   }
 
   get topic() {
-    return this.#events.texts[this.#events.words[this.#at + 4]];
+    return this._events.texts[this._events.words[this._at + 4]];
   }
 
   get partition() {
-    return this.#events.words[this.#at + 5] | 0;
+    return this._events.words[this._at + 5] | 0;
   }
 
   get offset() {
-    return this.#events.integer(this.#at);
+    return this._events.integer(this._at);
   }
 
   get timestampMs() {
-    return this.#events.integer(this.#at + 2);
+    return this._events.integer(this._at + 2);
   }
 
   get key() {
-    const words = this.#events.words;
-    return this.#events.part(words[this.#at + 7], words[this.#at + 8]);
+    const words = this._events.words;
+    return this._events.part(words[this._at + 7], words[this._at + 8]);
   }
 
   get keyText() {
@@ -55,8 +56,8 @@ export class Event {
   }
 
   get payload() {
-    const words = this.#events.words;
-    return this.#events.part(words[this.#at + 9], words[this.#at + 10]);
+    const words = this._events.words;
+    return this._events.part(words[this._at + 9], words[this._at + 10]);
   }
 
   get text() {
@@ -72,11 +73,11 @@ export class Event {
   }
 
   get headers() {
-    return this.#events.headers(this.#at);
+    return this._events.headers(this._at);
   }
 
   header(name) {
-    if (this.#events.words[this.#at + 12] === 0) return null;
+    if (this._events.words[this._at + 12] === 0) return null;
     return this.headers.find(([found]) => found === name)?.[1] ?? null;
   }
 
@@ -89,19 +90,20 @@ export class Event {
   }
 
   #text(word, missing, mangled) {
-    const words = this.#events.words;
-    const length = words[this.#at + word + 1];
+    const words = this._events.words;
+    const length = words[this._at + word + 1];
     if (length === NONE) throw this.badInput(missing);
     try {
-      return this.#events.text(words[this.#at + word], length);
+      return this._events.text(words[this._at + word], length);
     } catch {
       throw this.badInput(`${mangled}: it is not UTF-8`);
     }
   }
 
   #read(type) {
+    const source = this.text;
     try {
-      return readJson(this.text, type);
+      return readJson(source, type);
     } catch (error) {
       throw error instanceof Invalid ? this.badInput(error) : error;
     }

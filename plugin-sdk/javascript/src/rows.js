@@ -102,6 +102,7 @@ function isInteger(value) {
 }
 
 function integerOf(column, value) {
+  if (Number.isSafeInteger(value)) return value;
   const n = valueOf(value);
   if (isInteger(n)) return n;
   throw new LanternError(`column \`${column}\`: ${String(value)} is no integer, and only those are added and compared`);
@@ -157,6 +158,10 @@ export class Rows {
   enter(key, upsert) {
     const row = this.row(key);
     let pending = row._pending;
+    if (pending === UPSERTED && upsert) {
+      row._event = this.db._event;
+      return row;
+    }
     if (pending === NOTHING) {
       if (!row._known) pending = upsert ? UPSERTED : UPDATED;
       else if (row._absent && !upsert) return this.#nowhere(key);
@@ -258,7 +263,7 @@ export class Rows {
 
   #write(host, ops, verb, row, changes, event, key) {
     if (verb === DELETE) changes = this.unchanged;
-    const name = verb + changes;
+    const name = nameOf(verb, changes);
     let known = this.statements.get(name);
     if (known === undefined) {
       const places = [];
@@ -290,6 +295,19 @@ export class Rows {
     this.rows = new Map();
     this.touched = false;
   }
+}
+
+const VERB_CODES = { [UPSERT]: 1, [UPDATE]: 2, [DELETE]: 3 };
+// So many columns, of five changes each, are told apart by a number that is exact.
+const COLUMNS_IN_A_NUMBER = 20;
+
+/** What a statement is known by. A number is made quicker than a text. */
+function nameOf(verb, changes) {
+  const count = changes.length;
+  if (count > COLUMNS_IN_A_NUMBER) return verb + changes;
+  let name = VERB_CODES[verb];
+  for (let place = 0; place < count; place++) name = name * 5 + changes[place];
+  return name;
 }
 
 /** A key as a key of a Map: a text alone is itself, all others begin with a character that such a text does not have. */

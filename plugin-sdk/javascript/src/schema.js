@@ -55,7 +55,13 @@ export const boolean = new Type((value) => {
 });
 
 /** Whatever it is. Integers beyond 2^53 are bigints. */
-export const json = new Type((value) => value, { exact: true });
+export const json = new Type(
+  (value) => {
+    if (value === undefined) throw expected("a value", value);
+    return value;
+  },
+  { exact: true },
+);
 
 /** The payload as bytes, null for a tombstone: it is not read as JSON. Of an event, not of a field. */
 export const bytes = new Type((value) => value);
@@ -105,16 +111,19 @@ export function object(fields) {
   const count = names.length;
   const read = (value) => {
     if (!isObject(value)) throw expected("an object", value);
-    for (let n = 0; n < count; n++) {
-      const name = names[n];
-      const given = value[name];
-      if (given === undefined && !types[n].optional) throw new Invalid(`the field \`${name}\` is missing`);
-      try {
+    let n = 0;
+    try {
+      for (; n < count; n++) {
+        const name = names[n];
+        const given = value[name];
         const field = reads[n](given);
         if (field !== given) value[name] = field;
-      } catch (error) {
-        throw error instanceof Invalid ? new Invalid(`\`${name}\`: ${error.message}`) : error;
       }
+    } catch (error) {
+      if (!(error instanceof Invalid)) throw error;
+      const name = names[n];
+      const missing = value[name] === undefined && !types[n].optional;
+      throw new Invalid(missing ? `the field \`${name}\` is missing` : `\`${name}\`: ${error.message}`);
     }
     return value;
   };
@@ -142,7 +151,14 @@ function isObject(value) {
 
 /** Reads JSON as a type. */
 export function readJson(source, type) {
-  return type.read(parseJson(source, type.exact));
+  if (type.exact) return type.read(parseJson(source, true));
+  let value;
+  try {
+    value = JSON.parse(source);
+  } catch (error) {
+    throw new Invalid(`it is not JSON: ${error.message}`);
+  }
+  return type.read(value);
 }
 
 /** Reads JSON. With `exact`, integers that no number holds are bigints. */

@@ -1,8 +1,7 @@
 // Runs plugins in memory, by the code that runs them in the host, so that unit tests need no WebAssembly.
 
 import { Db } from "./db.js";
-import { LanternError } from "./errors.js";
-import { readOps, readRows, writeEvents, writeRows } from "./frame.js";
+import { readRows, writeEvents, writeRows } from "./frame.js";
 import { plain } from "./rows.js";
 import { parseJson, writeJson } from "./schema.js";
 import { decode, encode } from "./text.js";
@@ -102,5 +101,3 @@ export function upcast(upcaster, event) {
   if (payload === null) return { type, data: null };
   return { type, data: parseJson(typeof payload === "string" ? payload : decode(payload), true) };
 }
-
-export { LanternError };

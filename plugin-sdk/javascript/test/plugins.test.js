@@ -130,6 +130,7 @@ test("json is checked where it is read", () => {
   const right = { n: 1.5, kind: "b", parts: [{ x: 1 }], names: { y: 2 }, other: 0 };
   assert.deepEqual(readJson(JSON.stringify(right), type), { ...right, maybe: null });
   const check = (wrong, words) => assert.throws(() => readJson(JSON.stringify({ ...right, ...wrong }), type), { message: words });
+  assert.throws(() => readJson("{}", object({ any: json })), { message: "the field `any` is missing" });
   check({ n: "x" }, '`n`: expected a number, found "x"');
   check({ kind: "c" }, '`kind`: expected one of "a", "b", found "c"');
   check({ parts: [{ x: 1.5 }] }, "`parts`: [0]: `x`: expected an integer, found 1.5");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -137,7 +138,8 @@ def _frames(trace: TracebackType | None) -> Any:
     while trace is not None:
         code = trace.tb_frame.f_code
         if trace.tb_frame.f_globals.get("__package__") != __package__:
-            yield code.co_filename.removeprefix("/0/"), trace.tb_lineno, code.co_qualname
+            # Each folder of modules is numbered in a plugin: `/0/app.py`.
+            yield re.sub(r"^/\d+/", "", code.co_filename), trace.tb_lineno, code.co_qualname
         trace = trace.tb_next
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .db import Db
     from .host import Host
 
-SET, ADD, MAX, MIN = 0, 1, 2, 3
+UNCHANGED, SET, ADD, MAX, MIN = range(5)
 
 # What is to be written of a row.
 NOTHING, UPSERTED, UPDATED, DELETED, REPLACED, FLUSHED = range(6)
@@ -72,17 +72,14 @@ class Row:
 
     __slots__ = (
         "_absent",
-        "_add",
         "_db",
         "_event",
         "_key",
+        "_kinds",
         "_known",
-        "_max",
-        "_min",
         "_pending",
         "_rows",
         "_values",
-        "_written",
     )
 
     def __init__(self, db: Db, rows: Rows, key: Any) -> None:
@@ -93,7 +90,8 @@ class Row:
         self._event: int | None = None
         self._pending = NOTHING
         self._values: list[Value] = [None] * rows.width
-        self._written = self._add = self._max = self._min = 0
+        # By the columns' places: how each is changed.
+        self._kinds = [UNCHANGED] * rows.width
         # All values are the row's, or it is known that there is no row.
         self._known = False
         # There is no row in the database.
@@ -101,36 +99,40 @@ class Row:
 
     def set(self, /, **columns: object) -> Row:
         """Sets columns."""
-        row = self._current()
+        row = self if self._pending != FLUSHED else self._current()
         for name, value in columns.items():
             row = row._change(name, SET, value_of(value))
         return row
 
     def add(self, /, **columns: int) -> Row:
         """Adds to columns of integers; NULL counts as 0."""
-        row = self._current()
+        row = self if self._pending != FLUSHED else self._current()
         for name, value in columns.items():
-            row = row._change(name, ADD, _integer(name, value))
+            if value.__class__ is not int or not _LEAST <= value <= _MOST:
+                value = _integer(name, value)
+            row = row._change(name, ADD, value)
         return row
 
     def max(self, /, **columns: int) -> Row:
         """Raises columns of integers to these, where they are less or NULL."""
-        row = self._current()
+        row = self if self._pending != FLUSHED else self._current()
         for name, value in columns.items():
-            row = row._change(name, MAX, _integer(name, value))
+            if value.__class__ is not int or not _LEAST <= value <= _MOST:
+                value = _integer(name, value)
+            row = row._change(name, MAX, value)
         return row
 
     def min(self, /, **columns: int) -> Row:
         """Lowers columns of integers to these, where they are more or NULL."""
-        row = self._current()
+        row = self if self._pending != FLUSHED else self._current()
         for name, value in columns.items():
-            row = row._change(name, MIN, _integer(name, value))
+            if value.__class__ is not int or not _LEAST <= value <= _MOST:
+                value = _integer(name, value)
+            row = row._change(name, MIN, value)
         return row
 
     def _current(self) -> Row:
         """This row, or the one that stands for it since what was gathered was written."""
-        if self._pending != FLUSHED:
-            return self
         # A row that was flushed keeps in `_absent` whether it was to be made.
         return self._db._rows(self._rows.table).enter(self._db, self._key, upsert=self._absent)
 
@@ -139,41 +141,35 @@ class Row:
         if place is None:
             table = self._rows.table
             raise LanternError(f"table `{table.name}` declares no column `{name}`, only {', '.join(table.columns)}")
-        bit = 1 << place
-        values = self._values
-        if change == SET:
-            self._written |= bit
-            self._add &= ~bit
-            self._max &= ~bit
-            self._min &= ~bit
+        kinds, values = self._kinds, self._values
+        before = kinds[place]
+        if change == SET or (before == UNCHANGED and not self._known):
+            # It does not matter, or it is not known, what the column was: the change itself is gathered.
+            kinds[place] = change
             values[place] = value
-        elif not self._written & bit and not self._known:
-            # Nothing is known of the column: the change itself is gathered.
-            self._written |= bit
-            if change == ADD:
-                self._add |= bit
-            elif change == MAX:
-                self._max |= bit
-            else:
-                self._min |= bit
-            values[place] = value
-        else:
-            # The column's value, or what is to be added to it, is known, and changes here.
-            before = ADD if self._add & bit else MAX if self._max & bit else MIN if self._min & bit else SET
-            old = values[place]
-            if before == SET and old is None:
-                merged = value
-            elif (before == SET or before == change) and old.__class__ is int:
-                assert isinstance(old, int)
-                merged = old + value if change == ADD else max(old, value) if change == MAX else min(old, value)
-                if not _LEAST <= merged <= _MOST:
-                    return self._change_anew(name, change, value)
-            else:
+            if value.__class__ is not int and value.__class__ in (str, bytes) and len(value) > _LONG:
+                self._db._bytes += len(value)
+            return self
+        # The column's value, or what is to be added to it, is known, and changes here.
+        old = values[place]
+        if before != change:
+            if before > SET:
                 return self._change_anew(name, change, value)
-            self._written |= bit
+            kinds[place] = SET
+            if old is None:
+                values[place] = value
+                return self
+        if old.__class__ is not int:
+            return self._change_anew(name, change, value)
+        if change == ADD:
+            merged = old + value
+            if not _LEAST <= merged <= _MOST:
+                # Only now: the failed sum leaves the column as it was.
+                kinds[place] = before
+                return self._change_anew(name, change, value)
             values[place] = merged
-        if value.__class__ in (str, bytes) and len(value) > _LONG:
-            self._db._bytes += len(value)
+        elif (value > old) == (change == MAX):
+            values[place] = value
         return self
 
     def _change_anew(self, name: str, change: int, value: Any) -> Row:
@@ -182,6 +178,15 @@ class Row:
         self._db._flush_rows()
         rows = self._db._rows(self._rows.table)
         return rows.insert(self._db, self._key, upsert)._change(name, change, value)
+
+
+def _columns(kinds: bytes) -> Columns:
+    """How columns are changed, as bits by their places."""
+
+    def bits(*wanted: int) -> int:
+        return sum(1 << place for place, kind in enumerate(kinds) if kind in wanted)
+
+    return bits(SET, ADD, MAX, MIN), bits(ADD), bits(MAX), bits(MIN)
 
 
 def _integer(name: str, value: object) -> int:
@@ -202,7 +207,7 @@ class Rows:
         self.width = len(table.columns)
         self.rows: dict[Any, Row] = {}
         # Statements that write, by what they write, with the places of their columns.
-        self.statements: dict[tuple[str, int, int, int, int], tuple[int, list[int]]] = {}
+        self.statements: dict[tuple[str, bytes], tuple[int, list[int]]] = {}
         self.select: int | None = None
         self.touched = False
 
@@ -286,8 +291,7 @@ class Rows:
         row = self.row(db, self.key(key))
         row._pending = REPLACED if row._pending in (DELETED, REPLACED) else UPSERTED
         row._values = values
-        row._written = (1 << self.width) - 1
-        row._add = row._max = row._min = 0
+        row._kinds = [SET] * self.width
         row._known, row._absent, row._event = True, False, db._event
         db._bytes += sum(len(value) for value in values if isinstance(value, (str, bytes)))
 
@@ -296,7 +300,7 @@ class Rows:
         row = self.row(db, self.key(key))
         if not row._absent:
             row._pending = DELETED
-            row._written = row._add = row._max = row._min = 0
+            row._kinds = [UNCHANGED] * self.width
             row._known, row._event = True, db._event
 
     def load(self, db: Db, key: Any, stored: list[Value] | None) -> Row:
@@ -327,24 +331,25 @@ class Rows:
             row._absent = pending != UPDATED
             row._pending = FLUSHED
             for verb in _VERBS[pending]:
-                columns = (0, 0, 0, 0) if verb == DELETE else (row._written, row._add, row._max, row._min)
-                if verb == UPDATE and not columns[0]:
-                    continue
-                known = statements.get((verb, *columns))
+                kinds = bytes(self.width) if verb == DELETE else bytes(row._kinds)
+                known = statements.get((verb, kinds))
                 if known is None:
-                    known = self._prepare(host, verb, columns, row._event)
+                    if verb == UPDATE and not any(kinds):
+                        continue
+                    known = self._prepare(host, verb, kinds, row._event)
                 statement, written = known
                 values = row._values
                 push(statement, row._event, key + [values[place] for place in written])
 
-    def _prepare(self, host: Host, verb: str, columns: Columns, event: int | None) -> tuple[int, list[int]]:
+    def _prepare(self, host: Host, verb: str, kinds: bytes, event: int | None) -> tuple[int, list[int]]:
+        columns = _columns(kinds)
         try:
             statement = host.prepare(write_sql(self.table, verb, columns))
         except LanternError as error:
             if error.index is None:
                 error.index = event
             raise
-        known = self.statements[(verb, *columns)] = (statement, places(columns[0]))
+        known = self.statements[verb, kinds] = (statement, places(columns[0]))
         return known
 
     def clear(self) -> None:
