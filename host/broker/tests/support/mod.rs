@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lantern_broker::{Broker, Options};
+use lantern_tests::log::{Log, on};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -23,11 +24,14 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub fn each_broker(test: impl Fn(&mut Host)) {
     test(&mut Host::start());
     if let Some(kafka) = lantern_tests::kafka::shared() {
-        println!("and on Apache Kafka:");
         // One after the other, so that the names of topics need not differ.
         static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        test(&mut Host::of_kafka(kafka.address()));
+        let run = |_: &Log<'_>| {
+            test(&mut Host::of_kafka(kafka.address()));
+            Ok(())
+        };
+        on(&Log::Kafka(kafka), run).unwrap();
     }
 }
 
