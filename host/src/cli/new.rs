@@ -181,8 +181,7 @@ mod tests {
     #[test]
     fn every_template_is_filled_and_is_found_as_its_language() {
         let dir = tempfile::tempdir().unwrap();
-        let is_there = |language: &&Language| sdk::template(**language, "projection").next().is_some();
-        for language in Language::value_variants().iter().filter(is_there) {
+        for language in Language::value_variants() {
             for kind in Kind::value_variants() {
                 let path = dir.path().join(format!("{language}-{}", kind.folder()).to_lowercase());
                 let made = match make(&path, *language, *kind) {

@@ -78,7 +78,6 @@ fn cases() -> Vec<(Record, End)> {
         (how("what"), End::Fails(Fault::BadInput, "")),
         (json("Row", r#"{"id":"r","ops":"put 1;jump"}"#), End::Fails(Fault::BadInput, "")),
         (json("Row", r#"{"id":"r","ops":"put x"}"#), End::Fails(Fault::BadInput, "")),
-        (json("Values", r#"{"id":"v","i":1}"#), End::Fails(Fault::BadInput, "")),
         (record("Count", None), End::Fails(Fault::BadInput, "")),
         (record("Count", Some(vec![0xff, 0xfe])), End::Fails(Fault::BadInput, "")),
     ];

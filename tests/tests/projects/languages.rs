@@ -25,7 +25,7 @@ pub struct Language {
     native: Option<&'static str>,
 }
 
-pub const LANGUAGES: [Language; 7] = [
+pub const LANGUAGES: [Language; 8] = [
     Language {
         name: "rust",
         needs: &["cargo --version"],
@@ -59,6 +59,13 @@ pub const LANGUAGES: [Language; 7] = [
     },
     Language {
         name: "typescript",
+        needs: &["node --version", "npm --version"],
+        install: "Node.js 20 or newer with npm: https://nodejs.org",
+        kinds: &KINDS,
+        native: None,
+    },
+    Language {
+        name: "assemblyscript",
         needs: &["node --version", "npm --version"],
         install: "Node.js 20 or newer with npm: https://nodejs.org",
         kinds: &KINDS,

@@ -17,7 +17,7 @@ export function row(event: Event, db: Db): void {
 }
 
 function operate(event: Event, db: Db, id: string, word: string, argument: string, step: i32): void {
-  const n = I64.parseInt(argument);
+  const n = integer(event, word, argument);
   if (word == "put") db.put(ROWS, id, tuple(n).and("put"));
   else if (word == "add") db.upsert(ROWS, id).add("n", n);
   else if (word == "max") db.upsert(ROWS, id).max("n", n);
@@ -31,6 +31,15 @@ function operate(event: Event, db: Db, id: string, word: string, argument: strin
   else if (word == "delete") db.delete(ROWS, id);
   else if (word == "get") read(event, db, id, step);
   else event.badInput(`${word} is no operation`);
+}
+
+/** The argument of an operation that takes an integer; 0 of the others. */
+function integer(event: Event, word: string, argument: string): i64 {
+  if (word == "null" || word == "note" || word == "touch" || word == "delete" || word == "get") return 0;
+  const n = I64.parseInt(argument);
+  // parseInt takes what only begins with an integer.
+  if (n.toString() != argument) event.badInput(`${argument} is no integer`);
+  return n;
 }
 
 function read(event: Event, db: Db, id: string, step: i32): void {
