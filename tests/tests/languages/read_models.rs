@@ -98,10 +98,8 @@ fn fingerprint(site: &Site, built: &Built) -> Result<Fingerprint> {
 }
 
 fn produce(address: &str, records: &[Record]) -> Result<()> {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", address)
-        .set("enable.idempotence", "true")
-        .create()?;
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", address).set("enable.idempotence", "true").create()?;
     for record in records {
         let mut headers =
             OwnedHeaders::new().insert(Header { key: "type", value: Some(record.kind.as_bytes()) });
