@@ -212,26 +212,8 @@ fn produce_by(client: &str, address: &str, topic: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Python in a virtual environment with the clients of `interop/requirements.txt`, which is made
-/// once and again when that file changes.
+/// Python with the clients of `interop/requirements.txt`.
 fn python() -> Result<PathBuf> {
     let wanted = fs::read_to_string(target::tests_dir().join("interop/requirements.txt"))?;
-    let venv = target::cache_dir()?.join("interop-venv");
-    let python = venv.join("bin/python");
-    let installed = venv.join("requirements.txt");
-    let _lock = target::lock("interop-venv")?;
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    let run = |command: &mut Command| -> Result<()> {
-        let output = command.output()?;
-        ensure!(output.status.success(), "{}", transcript(&output));
-        Ok(())
-    };
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-    run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-        .arg(target::tests_dir().join("interop/requirements.txt")))?;
-    fs::write(installed, wanted)?;
-    Ok(python)
+    lantern_tests::python::with_packages("interop", &wanted)
 }

@@ -116,14 +116,20 @@ fn make(dir: &Path, language: Language, kind: Kind) -> anyhow::Result<Made> {
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
         .tempdir_in(parent)
         .with_context(doing)?;
+    let template: Vec<(String, &str)> = template
+        .into_iter()
+        .map(|(path, bytes)| match std::str::from_utf8(bytes) {
+            Ok(text) => Ok((path, text)),
+            Err(_) => bail!("the template's {path} is not text"),
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let names = Names::new(name, kind, &template);
     let mut files = Vec::new();
-    for (path, bytes) in template {
-        let path = filled(&path, name);
-        let text =
-            std::str::from_utf8(bytes).with_context(|| format!("the template's {path} is not text"))?;
+    for (path, text) in &template {
+        let path = names.fill(path);
         let file = new.path().join(&path);
         fs::create_dir_all(file.parent().unwrap_or(new.path())).with_context(doing)?;
-        fs::write(file, filled(text, name)).with_context(doing)?;
+        fs::write(file, names.fill(text)).with_context(doing)?;
         files.push(path);
     }
     // So that editors and the language's own tools find it before the first build.
@@ -157,19 +163,44 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A template's text with the project's name in it: `{{name}}` my-shop, `{{Name}}` MyShop, `{{name_snake}}` my_shop.
-fn filled(text: &str, name: &str) -> String {
-    let camel: String = name
-        .split('-')
+/// How a project's name is written in a template: `{{name}}` my-shop, `{{Name}}` MyShop, `{{name_snake}}` my_shop.
+struct Names {
+    name: String,
+    camel: String,
+    snake: String,
+}
+
+impl Names {
+    /// A type of this name may be in the template already, as the table of a projection; then what the project is goes behind it.
+    fn new(name: &str, kind: Kind, template: &[(String, &str)]) -> Names {
+        let mut camel = camel(name);
+        let is_taken = |word: &str| {
+            template.iter().any(|(_, text)| {
+                text.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == word)
+            })
+        };
+        if is_taken(&camel) {
+            camel += &self::camel(kind.folder());
+        }
+        Names { name: name.to_owned(), camel, snake: name.replace('-', "_") }
+    }
+
+    fn fill(&self, text: &str) -> String {
+        text.replace("{{name}}", &self.name)
+            .replace("{{Name}}", &self.camel)
+            .replace("{{name_snake}}", &self.snake)
+    }
+}
+
+/// `my-shop` as `MyShop`.
+fn camel(name: &str) -> String {
+    name.split('-')
         .map(|part| {
             let mut letters = part.chars();
             let first = letters.next().map(|first| first.to_ascii_uppercase());
             first.into_iter().chain(letters).collect::<String>()
         })
-        .collect();
-    text.replace("{{name}}", name)
-        .replace("{{Name}}", &camel)
-        .replace("{{name_snake}}", &name.replace('-', "_"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -214,7 +245,17 @@ mod tests {
         for name in ["", "My", "my_shop", "1a", "-a", "a-", "a--b", "é", &"a".repeat(65)] {
             assert!(check_name(name).unwrap_err().to_string().contains("my-shop"), "{name}");
         }
-        assert_eq!(filled("{{name}} {{Name}} {{name_snake}}", "my-shop"), "my-shop MyShop my_shop");
+    }
+
+    // A project called `account` is likely, and so is an example with a type of this name.
+    #[test]
+    fn the_name_takes_no_other_types_name() {
+        let filled = |code: &str| {
+            let template = [("lib.rs".to_owned(), code)];
+            Names::new("my-shop", Kind::ProcessManager, &template).fill("{{name}} {{Name}} {{name_snake}}")
+        };
+        assert_eq!(filled("struct MyShops; struct {{Name}};"), "my-shop MyShop my_shop");
+        assert_eq!(filled("struct MyShop; struct {{Name}};"), "my-shop MyShopProcessManager my_shop");
     }
 
     // Somebody's work must not be written over.

@@ -1,4 +1,5 @@
 // JSON, read strictly and lazily: an object knows where its fields are, and reads one when it is asked for.
+import { parseReal } from "./real";
 import { Blob, Fault, Text, fail, isUtf8, sameText } from "./memory";
 import { Integer, Real } from "./value";
 
@@ -386,7 +387,7 @@ export class Json {
       this.wrong(from, "expected a number");
       return 0;
     }
-    const x = parseFloat(String.UTF8.decodeUnsafe(from, to - from));
+    const x = parseReal(from, to);
     if (!isFinite(x)) this.wrong(from, "number out of range");
     return x;
   }

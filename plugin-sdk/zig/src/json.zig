@@ -337,7 +337,7 @@ const Reader = struct {
         reader.at += 2;
         const low: u21 = try reader.hex();
         if (low & 0xfc00 != 0xdc00) return reader.fail("lone surrogate in an escape");
-        return 0x10000 + ((high & 0x3ff) << 10 | low & 0x3ff);
+        return 0x10000 + ((high & 0x3ff) << 10) + (low & 0x3ff);
     }
 
     fn hex(reader: *Reader) Error!u16 {

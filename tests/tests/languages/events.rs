@@ -54,7 +54,8 @@ fn records() -> Vec<Record> {
     let keys =
         [None, Some(Vec::new()), Some(b"key".to_vec()), Some(all_bytes.clone()), Some(vec![0xff, 0xfe])];
     let traces = [None, Some(None), Some(Some(Vec::new())), Some(Some(all_bytes))];
-    let times = [0, 1, 1_700_000_000_123, 253_402_300_799_999];
+    // 0 would be the moment of sending: so librdkafka has it.
+    let times = [2, 1, 1_700_000_000_123, 253_402_300_799_999];
     (0..30)
         .map(|at| Record {
             kind: "Record",

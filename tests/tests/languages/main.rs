@@ -7,4 +7,5 @@ mod events;
 mod failures;
 mod plugins;
 mod read_models;
+mod sdks;
 mod upcasters;

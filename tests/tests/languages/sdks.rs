@@ -1,0 +1,100 @@
+//! The tests that each SDK has in its own language.
+
+use super::plugins::{Kind, all};
+use anyhow::{Context, Result, ensure};
+use lantern_tests::python;
+use lantern_tests::report::{say, skip};
+use lantern_tests::site::transcript;
+use lantern_tests::target;
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+
+/// An SDK's folder, and what runs its tests there.
+struct Sdk {
+    folder: &'static str,
+    /// The languages that come with it, of which one has to be here.
+    languages: &'static [&'static str],
+    script: &'static str,
+}
+
+const SDKS: [Sdk; 6] = [
+    Sdk { folder: "go", languages: &["go"], script: "go vet ./... && go test ./..." },
+    Sdk {
+        folder: "python",
+        languages: &["python"],
+        script: "PYTHONPATH=. $PYTEST -q -p no:cacheprovider tests",
+    },
+    Sdk { folder: "javascript", languages: &["javascript", "typescript"], script: "node --test test/*.js" },
+    Sdk {
+        folder: "assemblyscript",
+        languages: &["assemblyscript"],
+        script: "TOOLS=$(echo $TOOLCHAINS/assemblyscript-*[0-9]) node --test test/*.mjs",
+    },
+    Sdk {
+        folder: "c",
+        languages: &["c"],
+        script: "cc -std=c11 -Wall -Werror -o $OUT/vectors test/vectors.c && $OUT/vectors ../wit/vectors",
+    },
+    Sdk {
+        folder: "zig",
+        languages: &["zig"],
+        script: "$TOOLCHAINS/ziglang-*[0-9]/ziglang/zig test --cache-dir $OUT/zig --dep lantern --dep events --dep ops --dep rows \
+                 -Mroot=test/vectors.zig -Mlantern=src/lantern.zig -Mevents=../wit/vectors/events.json \
+                 -Mops=../wit/vectors/ops.json -Mrows=../wit/vectors/rows.json",
+    },
+];
+
+// Every SDK reads and writes the frames of plugin-sdk/wit/vectors, and what people test their plugins with works.
+#[test]
+fn every_sdk_passes_its_own_tests() -> Result<()> {
+    // Also fetches the compilers.
+    let here: Vec<&str> = all(Kind::Upcaster)?.iter().map(|built| built.language.as_str()).collect();
+    let is_here = |sdk: &&Sdk| sdk.languages.iter().any(|language| here.contains(language));
+    let failed: Vec<String> = thread::scope(|scope| {
+        let running: Vec<_> = SDKS.iter().filter(is_here).map(|sdk| scope.spawn(|| check(sdk))).collect();
+        running
+            .into_iter()
+            .filter_map(|sdk| {
+                sdk.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a check has panicked"))).err()
+            })
+            .map(|error| format!("{error:#}"))
+            .collect()
+    });
+    ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+fn check(sdk: &Sdk) -> Result<()> {
+    let mut command = Command::new("sh");
+    let out = target::cache_dir()?.join("sdks").join(sdk.folder);
+    fs::create_dir_all(&out)?;
+    if sdk.folder == "python" {
+        match python::with_packages("pytest", "pytest==9.2.0\n") {
+            Ok(python) => command.env("PYTEST", format!("{} -m pytest", python.display())),
+            Err(error) => {
+                skip(&format!("Python 3 with venv and pip: apt-get install python3-venv ({error:#})"));
+                return Ok(());
+            }
+        };
+    }
+    let output = command
+        .args(["-c", sdk.script])
+        .current_dir(target::tests_dir().join("../plugin-sdk").join(sdk.folder))
+        .env("TOOLCHAINS", toolchains()?)
+        .env("OUT", out)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()?;
+    ensure!(output.status.success(), "the SDK in {}: {}", sdk.folder, transcript(&output));
+    say(&format!("{}: {}", sdk.folder, sdk.script));
+    Ok(())
+}
+
+/// Where `lantern build` keeps the compilers that it fetches.
+fn toolchains() -> Result<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+    Ok(cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("lantern/toolchains"))
+}
