@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use lantern_tests::report::{say, skip};
+use lantern_tests::target;
 use serde_json::Value;
 
 use crate::Desk;
@@ -19,7 +20,7 @@ pub struct Language {
     needs: &'static [&'static str],
     /// What to install if one does not.
     install: &'static str,
-    /// The kinds that are built: all where that is quick.
+    /// The kinds that are built: all where that is quick. A projection is begun by every page under docs/getting-started.
     kinds: &'static [&'static str],
     /// Runs the native unit tests of a project in its folder, where that needs nothing but the language; nothing otherwise.
     native: Option<&'static str>,
@@ -44,7 +45,7 @@ pub const LANGUAGES: [Language; 8] = [
         name: "python",
         needs: &["python3 -m pip --version"],
         install: "Python 3.10 or newer with pip: apt-get install python3-pip",
-        kinds: &["projection"],
+        kinds: &["aggregate"],
         native: Some(
             "PYTHONPATH=.lantern/sdk/python python3 -c \"import tests.test_app as t; \
              [f() for n, f in vars(t).items() if n.startswith('test_')]\"",
@@ -54,7 +55,7 @@ pub const LANGUAGES: [Language; 8] = [
         name: "javascript",
         needs: &["node --version", "npm --version"],
         install: "Node.js 20 or newer with npm: https://nodejs.org",
-        kinds: &["projection"],
+        kinds: &["aggregate"],
         native: Some("npm install --silent --no-audit --no-fund && npm test"),
     },
     Language {
@@ -123,6 +124,39 @@ fn a_new_project_is_built_and_passes_its_own_tests_in_every_language() -> Result
                 broken.push(format!("{kind} in {}: {error:#}", language.name));
             }
             say(&format!("{kind} in {}: {:.1} s", language.name, begun.elapsed().as_secs_f64()));
+        }
+    }
+    ensure!(broken.is_empty(), "{}", broken.join("\n"));
+    Ok(())
+}
+
+// They are what others learn from.
+#[test]
+fn the_examples_in_every_language_are_built_and_pass_their_tests() -> Result<()> {
+    let examples = [
+        ("go", "library"),
+        ("python", "weather"),
+        ("javascript", "polls"),
+        ("typescript", "tickets"),
+        ("assemblyscript", "inventory"),
+        ("c", "parking"),
+        ("zig", "leaderboard"),
+    ];
+    let desk = Desk::new()?;
+    let root = target::tests_dir().join("../examples");
+    let mut broken = Vec::new();
+    for (language, folder) in examples {
+        let is_there = LANGUAGES.iter().find(|known| known.name == language).is_some_and(Language::is_there);
+        if !is_there {
+            continue;
+        }
+        // What a build leaves stays out of the source.
+        let script = format!(
+            "cp -r {} . && cd {folder} && rm -rf plugins && lantern build && lantern test",
+            root.join(folder).display()
+        );
+        if let Err(error) = desk.run(&script) {
+            broken.push(format!("{error:#}"));
         }
     }
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
