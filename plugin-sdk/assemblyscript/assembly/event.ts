@@ -3,14 +3,27 @@ import { Layout, NONE } from "./frame";
 import { Json, Where } from "./json";
 import { Blob, Fault, Text, fail, isUtf8, sameText } from "./memory";
 
-/** One event of a batch. Nothing of it is decoded before it is asked for. */
+/** One event of a batch, until the next. Nothing of it is decoded before it is asked for. */
 export class Event implements Where {
-  constructor(
-    private readonly layout: Layout,
-    private readonly row: usize,
-    /** Its place in the batch, counted from 0. */
-    readonly index: u32,
-  ) {}
+  private row: usize = 0;
+  private at: u32 = 0;
+  private data: Json | null = null;
+  private isRead: bool = false;
+
+  constructor(private readonly layout: Layout) {}
+
+  /** Goes on to an event of the batch: one object serves all of them, since each is a new one's price. */
+  move(index: u32): Event {
+    this.row = this.layout.item(index);
+    this.at = index;
+    this.isRead = false;
+    return this;
+  }
+
+  /** Its place in the batch, counted from 0. */
+  get index(): u32 {
+    return this.at;
+  }
 
   /** Whether it is of this type. */
   is(type: string): bool {
@@ -67,7 +80,14 @@ export class Event implements Where {
       return new Json(0, 0, this);
     }
     const start = this.layout.arena + load<u32>(this.row, 36);
-    return Json.object(start, start + len, this);
+    const read = this.data;
+    if (read === null) {
+      this.isRead = true;
+      return (this.data = Json.object(start, start + len, this));
+    }
+    if (!this.isRead) read.reopen(start, start + len);
+    this.isRead = true;
+    return read;
   }
 
   /** The value of the first header of this name; null where there is none, or it has no value. */

@@ -90,10 +90,11 @@ function events(at: usize, len: i32): Layout {
 
 export function apply(at: usize, len: i32, each: (event: Event, db: Db) => void): usize {
   const layout = events(at, len);
+  const event = new Event(layout);
   let item: u32 = 0;
   for (; !hasFailed() && item < layout.count; item++) {
     db.event = item;
-    each(new Event(layout, layout.item(item), item), db);
+    each(event.move(item), db);
     endValues();
     db.end();
     if (hasFailed()) break;
@@ -112,10 +113,10 @@ export function apply(at: usize, len: i32, each: (event: Event, db: Db) => void)
 export function upcast(at: usize, len: i32, each: (event: Event, today: Upcasts) => void): usize {
   const layout = events(at, len);
   upcasts.events.begin();
+  const event = new Event(layout);
   let item: u32 = 0;
   for (; !hasFailed() && item < layout.count; item++) {
-    const event = new Event(layout, layout.item(item), item);
-    each(event, upcasts);
+    each(event.move(item), upcasts);
     if (!hasFailed() && upcasts.events.count != item + 1) event.badInput("an upcaster says of each event once what it becomes");
     if (hasFailed()) break;
   }
@@ -199,9 +200,10 @@ export function evolve(
   const layout = events(at, len);
   out.len = 0;
   if (is) out.append(state, stateLen);
+  const event = new Event(layout);
   let item: u32 = 0;
   for (; !hasFailed() && item < layout.count; item++) {
-    const next = evolves(stateOf(out.ptr, out.len), new Event(layout, layout.item(item), item)).toString();
+    const next = evolves(stateOf(out.ptr, out.len), event.move(item)).toString();
     if (hasFailed()) break;
     out.len = 0;
     out.text(next);

@@ -8,10 +8,17 @@ class Reader {
   error: string = "";
 
   constructor(
-    readonly start: usize,
-    readonly end: usize,
+    private start: usize,
+    public end: usize,
   ) {
     this.at = start;
+  }
+
+  /** Begins anew. */
+  read(start: usize, end: usize): void {
+    this.start = this.at = start;
+    this.end = end;
+    this.error = "";
   }
 
   wrong(error: string): bool {
@@ -51,19 +58,25 @@ class Reader {
   /** Passes over a text behind its first quote; answers 0: wrong, 1: as it stands, 2: with escapes. */
   text(): i32 {
     let how = 1;
-    while (this.at < this.end) {
-      const byte = load<u8>(this.at);
+    let at = this.at;
+    for (const end = this.end; at < end; at++) {
+      const byte = load<u8>(at);
       if (byte == 0x22) {
-        this.at++;
+        this.at = at + 1;
         return how;
       }
-      if (byte < 0x20) return this.wrong("control character in a text") ? 1 : 0;
-      this.at++;
+      if (byte >= 0x20 && byte != 0x5c) continue;
+      this.at = at + 1;
       if (byte == 0x5c) {
         how = 2;
         if (!this.escape()) return 0;
+        at = this.at - 1;
+        continue;
       }
+      this.at = at;
+      return this.wrong("control character in a text") ? 1 : 0;
     }
+    this.at = at;
     return this.wrong("the JSON ends within a text") ? 1 : 0;
   }
 
@@ -112,8 +125,10 @@ class Reader {
 
   private digits(): bool {
     const start = this.at;
-    while (this.at < this.end && <u32>load<u8>(this.at) - 0x30 < 10) this.at++;
-    return this.at > start;
+    let at = start;
+    for (const end = this.end; at < end && <u32>load<u8>(at) - 0x30 < 10; at++) {}
+    this.at = at;
+    return at > start;
   }
 
   private word(word: string): bool {
@@ -155,6 +170,9 @@ class Reader {
   }
 }
 
+/** Passes over objects, one at a time. */
+const objects: Reader = new Reader(0, 0);
+
 function hexDigit(byte: u8): i32 {
   const digit = <i32>byte - 0x30;
   if (<u32>digit < 10) return digit;
@@ -187,8 +205,8 @@ export class Json {
   private next: i32 = 0;
 
   constructor(
-    readonly start: usize,
-    readonly end: usize,
+    private start: usize,
+    private end: usize,
     /** What is at fault: the event's coordinates, or the command. */
     readonly where: Where | null,
   ) {}
@@ -200,8 +218,17 @@ export class Json {
     return json;
   }
 
+  /** Another object in the place of this one: an event's data is asked for a million times. */
+  reopen(start: usize, end: usize): void {
+    this.start = start;
+    this.end = end;
+    this.fields.length = this.next = 0;
+    this.open();
+  }
+
   private open(): void {
-    const reader = new Reader(this.start, this.end);
+    const reader = objects;
+    reader.read(this.start, this.end);
     const fields = this.fields;
     let right = reader.expect(0x7b, "expected an object");
     for (let i = 0; right && reader.peek() != 0x7d; i++) {

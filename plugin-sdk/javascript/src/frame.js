@@ -232,7 +232,9 @@ class Arena {
   }
 
   put(bytes) {
-    this.bytes.set(bytes, this.take(bytes.length));
+    // Room first: it may move the bytes.
+    const at = this.take(bytes.length);
+    this.bytes.set(bytes, at);
   }
 
   u32(...numbers) {
@@ -263,7 +265,7 @@ class Arena {
         return;
       }
       default:
-        if (value === null) this.bytes[this.take(1)] = 0;
+        if (value === null) this.put([0]);
         else if (value instanceof Real) this.#real(this.take(9), value.value);
         else this.#sized(4, value);
     }

@@ -96,3 +96,18 @@ for (const [kind, { read, write }] of Object.entries(kinds)) {
     });
   }
 }
+
+test("what outgrows the first bytes is whole", () => {
+  const event = {
+    offset: "0",
+    timestampMs: "0",
+    topic: "t",
+    partition: 0,
+    type: "T",
+    key: null,
+    payload: new Uint8Array(777).fill(7),
+    headers: [],
+  };
+  const payloads = kinds.events.read(writeEvents(Array.from({ length: 100 }, () => event))).map(({ payload }) => payload);
+  assert.deepEqual(payloads, Array(100).fill("07".repeat(777)));
+});
