@@ -15,6 +15,7 @@ mod discard;
 mod groups;
 mod history;
 mod language;
+mod log;
 mod new;
 mod output;
 mod pause;
@@ -107,6 +108,7 @@ enum Command {
     Consume(consume::Consume),
     Topics(topics::Topics),
     Groups(groups::Groups),
+    Log(log::Log),
     Query(query::Query),
     Token(token::Token),
     Status(status::Status),
@@ -147,6 +149,7 @@ pub fn main() -> ExitCode {
                 Command::Consume(consume) => consume.run(&context),
                 Command::Topics(topics) => topics.run(&context),
                 Command::Groups(groups) => groups.run(&context),
+                Command::Log(log) => log.run(&context),
                 Command::Query(query) => query.run(&context),
                 Command::Token(token) => token.run(&context),
                 Command::Status(status) => status.run(&context),

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::client::{METADATA_TIMEOUT, create};
 use super::context::Context;
-use super::{Client, Error, Options};
+use super::link::offsets;
+use super::{Assignment, Client, Error, Options};
 
 /// Looks at consumer groups. Calls block for at most about five seconds for each group.
 pub struct Groups {
@@ -103,6 +104,19 @@ impl Groups {
             .collect();
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
+    }
+
+    /// Has a group that has no members go on from these offsets.
+    ///
+    /// # Errors
+    /// When no broker answers, or it refuses, as it does while the group has members.
+    pub fn commit(&self, group: &str, next: &[Assignment]) -> Result<(), Error> {
+        let what = format!("committing offsets of group `{group}`");
+        let mut config = self.options.consumer(None)?;
+        config.set("group.id", group);
+        let client = create(&self.options, &config)?;
+        let committed = offsets(next).and_then(|list| client.commit(&list, CommitMode::Sync));
+        committed.map_err(|error| client.context().explain_error(&error, &what, None))
     }
 
     /// How far a group is, in every partition in which it has committed an offset.

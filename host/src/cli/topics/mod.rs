@@ -72,7 +72,7 @@ impl Topics {
 }
 
 /// `key=value`, as `--set` takes it.
-fn setting(text: &str) -> Result<(String, String), String> {
+pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
         _ => Err("a setting is written key=value, such as retention.ms=604800000".into()),
