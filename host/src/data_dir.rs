@@ -104,9 +104,9 @@ impl DataDir {
         self.root.join("export")
     }
 
-    /// Whether there is a log of the embedded broker.
-    pub fn has_log(&self) -> bool {
-        self.log().join("catalog.json").exists()
+    /// Whether the embedded broker has topics here: it makes its folder for whoever only looks.
+    pub fn has_topics(&self) -> bool {
+        fs::read_dir(self.log().join("topics")).is_ok_and(|mut topics| topics.next().is_some())
     }
 
     /// Where the log was moved to, if it was.

@@ -150,7 +150,7 @@ async fn guard(config: &Config, data: &DataDir) -> Result<(), Error> {
         (None, None) => Ok(()),
         (None, Some(servers)) => {
             let is_read = !data.read_models().is_empty() || !data.aggregate_types().is_empty();
-            if data.has_log() && is_read { Err(Error::NotMoved { root: root(), servers }) } else { Ok(()) }
+            if data.has_topics() && is_read { Err(Error::NotMoved { root: root(), servers }) } else { Ok(()) }
         }
         (Some(moved), _) if !moved.is_done => Err(Error::Moving { root: root() }),
         (Some(Moved { cluster, servers, .. }), None) => Err(Error::Moved { root: root(), cluster, servers }),

@@ -50,7 +50,8 @@ pub enum Error {
     #[error(
         "the read models in {root} are of the embedded broker's log, and `bootstrap.servers` names {servers}, whose offsets are others. \
          Copy the log with `lantern log export --to {servers}` (without `bootstrap.servers`), then move what reads it with `lantern log switch`; \
-         or begin anew with another --data-dir"
+         or begin anew with another --data-dir. \
+         Where nothing has read that log, remove the folder `log` in it"
     )]
     NotMoved {
         /// The data folder.

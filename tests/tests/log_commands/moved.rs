@@ -26,7 +26,7 @@ const PARTITIONS: i32 = 3;
 /// Kills of the export.
 const KILLS: u32 = 4;
 /// The stream has as many records of each partition, so that several transactions copy them.
-const RECORDS_MIN: i64 = 15_000;
+const RECORDS_MIN: i64 = 5_000;
 /// Compaction is looked for often, and in small segments.
 const SETTINGS: &str = "maintain_every_ms = 100\n";
 
@@ -194,7 +194,7 @@ fn goes_on(before: &Site, address: &str, names: &Names) -> Result<()> {
     host.await_plugin(&names.accounts, "takes commands", |it| it["state"] == "live")?;
     let more = (0..30).map(|number| NewRecord {
         partition: number % PARTITIONS,
-        key: Some(b"more".to_vec()),
+        key: Some(format!("more-{}", number % PARTITIONS).into_bytes()),
         value: Some(format!("more {number}").into_bytes()),
         ..NewRecord::default()
     });
@@ -208,10 +208,12 @@ fn goes_on(before: &Site, address: &str, names: &Names) -> Result<()> {
     for number in 0..4 {
         let version = deposit(&site, &mut host, &names.accounts, number)?;
         ensure!(version == 6, "the account's version is {version}, and 6 follows");
-        let events = site.json(["aggregate", "events", &names.accounts, &format!("a-{number}")])?;
-        let events = events["events"].as_array().or(events.as_array()).cloned().unwrap_or_default();
+        let id = format!("a-{number}");
+        let events = check(&site, ["aggregate", "events", &names.accounts, &id, "--json"], 0, &[])?;
         let log = client::read_committed(address, &names.accounts)?;
-        for event in events {
+        ensure!(events.lines().count() == 6, "the audit trail of {id} is {events}");
+        for event in events.lines() {
+            let event: Value = serde_json::from_str(event)?;
             let (partition, offset) = (event["partition"].as_i64(), event["offset"].as_i64());
             let found = log.values().flatten().find(|record| {
                 Some(i64::from(record.partition)) == partition && Some(record.offset) == offset
