@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 const LOCK_FILE: &str = "lantern.lock";
+const MOVED_FILE: &str = "log.json";
 
 /// A data folder: paths only; see [`DataDir::lock`] for the right to write.
 #[derive(Clone, Debug)]
@@ -30,6 +31,26 @@ pub struct Holder {
     /// Where it answers HTTP, if it does.
     #[serde(default)]
     pub http: Option<String>,
+}
+
+/// Where the log of a data folder was moved to: the content of its `log.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The cluster id.
+    pub cluster: String,
+    /// The brokers, as they were configured.
+    pub servers: String,
+    /// When, as RFC 3339.
+    pub at: String,
+    /// Whether everything that reads the log has been moved too.
+    pub is_done: bool,
+}
+
+impl Moved {
+    /// To be moved there now.
+    pub fn to(cluster: &str, servers: &str) -> Self {
+        Moved { cluster: cluster.into(), servers: servers.into(), at: now(), is_done: false }
+    }
 }
 
 /// Why a data folder cannot be used.
@@ -78,6 +99,46 @@ impl DataDir {
         self.root.join("log")
     }
 
+    /// What exports of the log know of their copies.
+    pub fn exports(&self) -> PathBuf {
+        self.root.join("export")
+    }
+
+    /// Whether the embedded broker has topics here: it makes its folder for whoever only looks.
+    pub fn has_topics(&self) -> bool {
+        fs::read_dir(self.log().join("topics")).is_ok_and(|mut topics| topics.next().is_some())
+    }
+
+    /// Where the log was moved to, if it was.
+    ///
+    /// # Errors
+    /// When the file that says it cannot be read.
+    pub fn moved(&self) -> Result<Option<Moved>, Error> {
+        let path = self.root.join(MOVED_FILE);
+        let moved = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(io::Error::from),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        moved.map_err(|source| Error::Io { path, source })
+    }
+
+    /// Notes where the log is moved to.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it says what it said before.
+    pub fn set_moved(&self, moved: &Moved) -> Result<(), Error> {
+        let path = self.root.join(MOVED_FILE);
+        let written = (|| {
+            let mut file = tempfile::NamedTempFile::new_in(&self.root)?;
+            serde_json::to_writer(&mut file, moved)?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            File::open(&self.root)?.sync_all()
+        })();
+        written.map_err(|source| Error::Io { path, source })
+    }
+
     /// Every artifact that was run, by digest.
     pub fn artifacts(&self) -> PathBuf {
         self.root.join("plugins")
@@ -93,9 +154,14 @@ impl DataDir {
         self.root.join("cache")
     }
 
+    /// Where read models and their generations are.
+    pub fn read_model_folder(&self) -> PathBuf {
+        self.root.join("read-models")
+    }
+
     /// The generations of a read model.
     pub fn generations(&self, name: &str) -> PathBuf {
-        self.root.join("read-models").join(name)
+        self.read_model_folder().join(name)
     }
 
     /// One generation of a read model.
@@ -178,11 +244,15 @@ impl DataDir {
 
 impl Holder {
     fn new(command: &str) -> Self {
-        let started = jiff::Timestamp::try_from(SystemTime::now())
-            .and_then(|now| now.round(jiff::Unit::Second))
-            .map_or_else(|_| "an unknown time".into(), |now| now.to_string());
-        Holder { pid: 0, command: command.into(), started, broker: None, embedded: false, http: None }
+        Holder { pid: 0, command: command.into(), started: now(), broker: None, embedded: false, http: None }
     }
+}
+
+/// The present, as RFC 3339.
+fn now() -> String {
+    jiff::Timestamp::try_from(SystemTime::now())
+        .and_then(|now| now.round(jiff::Unit::Second))
+        .map_or_else(|_| "an unknown time".into(), |now| now.to_string())
 }
 
 /// The names of a folder's databases, sorted.

@@ -5,15 +5,18 @@
 //!
 //! * `schema`: the tables, and whether a file is what it should be.
 //! * [`Store`]: the one connection that writes, and its transactions.
+//! * [`relocate`]: a store whose log was moved.
 //! * [`Reader`]: connections that read: an aggregate, its events, the list.
 
 mod reader;
+mod relocate;
 mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use reader::{Filter, Reader};
+pub use relocate::relocate;
 pub use store::{Store, Transaction};
 
 use serde::{Deserialize, Serialize};

@@ -2,16 +2,20 @@
 
 mod aggregate;
 mod backup;
+mod broker;
 mod build;
 mod command;
 mod config;
+mod consume;
 mod context;
 mod demo;
 mod deploy;
 mod dev;
 mod discard;
+mod groups;
 mod history;
 mod language;
+mod log;
 mod new;
 mod output;
 mod pause;
@@ -99,8 +103,12 @@ enum Command {
     History(history::History),
     Command(command::Command),
     Aggregate(aggregate::Aggregate),
+    Broker(broker::Broker),
     Produce(produce::Produce),
+    Consume(consume::Consume),
     Topics(topics::Topics),
+    Groups(groups::Groups),
+    Log(log::Log),
     Query(query::Query),
     Token(token::Token),
     Status(status::Status),
@@ -137,7 +145,11 @@ pub fn main() -> ExitCode {
                 Command::Command(command) => command.run(&context),
                 Command::Aggregate(aggregate) => aggregate.run(&context),
                 Command::Produce(produce) => produce.run(&context),
+                Command::Broker(broker) => broker.run(context),
+                Command::Consume(consume) => consume.run(&context),
                 Command::Topics(topics) => topics.run(&context),
+                Command::Groups(groups) => groups.run(&context),
+                Command::Log(log) => log.run(&context),
                 Command::Query(query) => query.run(&context),
                 Command::Token(token) => token.run(&context),
                 Command::Status(status) => status.run(&context),
@@ -169,7 +181,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn start_logging(global: &Global, command: &Command) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (false, 0) if matches!(command, Command::Run(_)) => "info",
+        (false, 0) if matches!(command, Command::Run(_) | Command::Broker(_)) => "info",
         (false, 0) => "warn",
         (false, 1) => "debug",
         (false, _) => "trace",

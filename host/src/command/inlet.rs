@@ -2,7 +2,7 @@
 //!
 //! A command is a CloudEvent in binary mode in the topic `<topic>.commands`: its type is the command's name, its subject (else
 //! the record's key) the aggregate's id, its data the command's. `ce_commandkey` is its idempotency key, without which it is
-//! its place in the log; `ce_expectedversion`, `ce_correlationid` are as by HTTP; its id becomes the causation of its events.
+//! its place in this log; `ce_expectedversion`, `ce_correlationid` are as by HTTP; its id becomes the causation of its events.
 //! `ce_replytopic` names the topic that its answer is appended to.
 
 use super::Command;
@@ -39,6 +39,8 @@ pub(super) struct Inlet {
     client: Client,
     consumer: Consumer,
     topic: String,
+    /// Which cluster the log is: another may have other commands at the same places.
+    cluster: String,
     /// How many partitions reply topics have; `None` where there is none, or none that may be written to.
     replies: HashMap<String, Option<i32>>,
 }
@@ -68,15 +70,16 @@ impl Inlet {
         // An answer among events would be taken for one.
         let own = [domain.topic.as_str(), decisions, &topic];
         let replies = own.into_iter().map(|topic| (topic.to_owned(), None)).collect();
-        Ok(Inlet { client, consumer, topic, replies })
+        let cluster = client.cluster_id()?.unwrap_or_default();
+        Ok(Inlet { client, consumer, topic, cluster, replies })
     }
 
     /// What has come, at most so many; does not wait.
     pub fn take(&mut self, max: usize) -> Result<VecDeque<Queued>, log::Error> {
         let mut read = VecDeque::new();
-        let Inlet { client, consumer, replies, .. } = self;
+        let Inlet { client, consumer, replies, cluster, .. } = self;
         consumer.fetch(max, BYTES_MAX, Duration::ZERO, |record| {
-            read.push_back(command(&record, |topic| partitions(client, replies, topic)));
+            read.push_back(command(&record, cluster, |topic| partitions(client, replies, topic)));
             ControlFlow::Continue(())
         })?;
         Ok(read)
@@ -114,7 +117,7 @@ fn partitions(client: &Client, replies: &mut HashMap<String, Option<i32>>, topic
 }
 
 /// The command that a record is, or why it is none.
-fn command(record: &Record<'_>, mut partitions: impl FnMut(&str) -> Option<i32>) -> Queued {
+fn command(record: &Record<'_>, cluster: &str, mut partitions: impl FnMut(&str) -> Option<i32>) -> Queued {
     let place = format!("{}/{}@{}", record.topic, record.partition, record.offset);
     let header = |name: &str| {
         let value = record.headers.get(name).flatten()?;
@@ -126,7 +129,7 @@ fn command(record: &Record<'_>, mut partitions: impl FnMut(&str) -> Option<i32>)
         id: header("ce_subject").or_else(of_key).unwrap_or_default(),
         name: header("ce_type").unwrap_or_default(),
         payload: record.payload.filter(|payload| !payload.is_empty()).unwrap_or(b"{}").to_vec(),
-        key: Some(header("ce_commandkey").unwrap_or_else(|| place.clone())),
+        key: Some(header("ce_commandkey").unwrap_or_else(|| format!("{place} {cluster}"))),
         expected: expected.clone().and_then(Result::ok),
         correlation: header("ce_correlationid"),
         causation: header("ce_id"),

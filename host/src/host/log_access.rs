@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::config::Config;
-use crate::data_dir::{self, DataDir, Lock};
+use crate::data_dir::{self, DataDir, Lock, Moved};
 use crate::log;
 use lantern_broker::Broker;
 
@@ -35,6 +35,7 @@ impl Log {
     /// When the folder is taken or the broker does not start.
     pub async fn own(config: &Config, data: &DataDir, command: &str) -> Result<Log, Error> {
         let mut lock = data.lock(command)?;
+        guard(config, data).await?;
         if let Some(servers) = config.kafka.servers() {
             lock.announce_broker(servers, false)?;
             return Ok(Log {
@@ -45,6 +46,18 @@ impl Log {
                 lock: Some(lock),
             });
         }
+        Log::start(config, data, lock).await
+    }
+
+    /// For who moves what reads the log: the data folder, and its own log, whatever else is configured.
+    ///
+    /// # Errors
+    /// When the folder is taken or the broker does not start.
+    pub async fn embedded(config: &Config, data: &DataDir, command: &str) -> Result<Log, Error> {
+        Log::start(config, data, data.lock(command)?).await
+    }
+
+    async fn start(config: &Config, data: &DataDir, mut lock: Lock) -> Result<Log, Error> {
         let options = lantern_broker::Options { dir: data.log(), ..config.broker.clone() };
         let broker = Broker::start(options).await?;
         let address = broker.address().to_string();
@@ -124,6 +137,38 @@ impl Log {
         match self.broker {
             Some(broker) => Ok(broker.shutdown().await?),
             None => Ok(()),
+        }
+    }
+}
+
+/// Refuses a log that is not the one whose offsets the data folder has: to go on from those would lose and repeat events, and
+/// nobody would notice.
+async fn guard(config: &Config, data: &DataDir) -> Result<(), Error> {
+    let root = || data.root().display().to_string();
+    let servers = config.kafka.servers().map(str::to_owned);
+    match (data.moved()?, servers) {
+        (None, None) => Ok(()),
+        (None, Some(servers)) => {
+            let is_read = !data.read_models().is_empty() || !data.aggregate_types().is_empty();
+            if data.has_topics() && is_read { Err(Error::NotMoved { root: root(), servers }) } else { Ok(()) }
+        }
+        (Some(moved), _) if !moved.is_done => Err(Error::Moving { root: root() }),
+        (Some(Moved { cluster, servers, .. }), None) => Err(Error::Moved { root: root(), cluster, servers }),
+        (Some(moved), Some(servers)) => {
+            let options = config.kafka.clone();
+            let asked = tokio::task::spawn_blocking(move || log::Client::new(&options)?.cluster_id()).await;
+            match asked {
+                Ok(Ok(Some(found))) if found != moved.cluster => {
+                    Err(Error::OtherCluster { root: root(), servers, found, cluster: moved.cluster })
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(
+                        "cannot tell whether {servers} is the cluster that this data folder was moved to: {error}"
+                    );
+                    Ok(())
+                }
+                _ => Ok(()),
+            }
         }
     }
 }

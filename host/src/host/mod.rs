@@ -3,10 +3,12 @@
 //! # Layout
 //!
 //! * [`Log`]: where the log is: Kafka, the embedded broker of a running host, or one of our own.
+//! * [`export`]: a copy of the log in another cluster, and the move there.
 //! * [`folder`]: what is saved in and removed from the plugins folder.
 //! * [`ready_made`]: plugins that the configuration sets up.
 //! * [`Host`]: everything that runs in this process, from start to drain.
 
+pub mod export;
 pub mod folder;
 mod log_access;
 pub mod ready_made;
@@ -44,6 +46,52 @@ pub enum Error {
     /// The ready-made plugins.
     #[error(transparent)]
     ReadyMade(#[from] ready_made::Error),
+    /// Read models are of the embedded log, and another is configured.
+    #[error(
+        "the read models in {root} are of the embedded broker's log, and `bootstrap.servers` names {servers}, whose offsets are others. \
+         Copy the log with `lantern log export --to {servers}` (without `bootstrap.servers`), then move what reads it with `lantern log switch`; \
+         or begin anew with another --data-dir. \
+         Where nothing has read that log, remove the folder `log` in it"
+    )]
+    NotMoved {
+        /// The data folder.
+        root: String,
+        /// What is configured.
+        servers: String,
+    },
+    /// A switch was interrupted.
+    #[error("the log of {root} is being moved: finish it with `lantern log switch`")]
+    Moving {
+        /// The data folder.
+        root: String,
+    },
+    /// The log was moved, and no other is configured.
+    #[error(
+        "the log of {root} was moved to the cluster {cluster}: set `bootstrap.servers` under [kafka] (it was {servers})"
+    )]
+    Moved {
+        /// The data folder.
+        root: String,
+        /// The cluster's id.
+        cluster: String,
+        /// Its brokers when it was moved.
+        servers: String,
+    },
+    /// Another cluster is configured than the one that the log was moved to.
+    #[error(
+        "the log of {root} is the cluster {cluster}, and {servers} is {found}, whose offsets are others: set `bootstrap.servers` to that one, \
+         or begin anew with another --data-dir"
+    )]
+    OtherCluster {
+        /// The data folder.
+        root: String,
+        /// What is configured.
+        servers: String,
+        /// Its cluster id.
+        found: String,
+        /// The one that the log was moved to.
+        cluster: String,
+    },
     /// HTTP.
     #[error(transparent)]
     Http(#[from] http::Error),

@@ -2,13 +2,8 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{self, Poll, Wake};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::IsError as _;
@@ -16,7 +11,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::context::Context;
-use super::{Assignment, Consumer, Error, Options, Partitions};
+use super::{Admin, Assignment, Consumer, Error, Options, Partitions};
 
 /// How long a question to a broker may take.
 pub(super) const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,14 +107,19 @@ impl Client {
     pub fn topics(&self) -> Result<Vec<TopicInfo>, Error> {
         let mut topics = Vec::new();
         for (name, partitions) in self.metadata(None)? {
-            let lows = self.offsets(&name, &partitions, Offset::Beginning)?;
-            let highs = self.offsets(&name, &partitions, Offset::End)?;
-            let both = lows.into_iter().zip(highs);
-            let partitions = both.map(|((id, low), (_, high))| PartitionInfo { id, low, high }).collect();
+            let partitions = self.held(&name, &partitions)?;
             topics.push(TopicInfo { internal: INTERNAL.contains(&name.as_str()), name, partitions });
         }
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
+    }
+
+    /// What each partition of a topic holds.
+    ///
+    /// # Errors
+    /// [`Error::TopicMissing`], or that no broker answers.
+    pub fn describe(&self, topic: &str) -> Result<Vec<PartitionInfo>, Error> {
+        self.held(topic, &self.partitions(topic)?)
     }
 
     /// Creates a topic with as many partitions, replicated as the broker has it by default. Answers whether
@@ -141,25 +141,7 @@ impl Client {
         partitions: i32,
         settings: &[(&str, &str)],
     ) -> Result<bool, Error> {
-        let what = format!("creating topic `{name}`");
-        let config = self.options.producer()?;
-        let context = Context::new(self.options.servers().unwrap_or_default());
-        let admin = AdminClient::from_config_and_context(&config, context)
-            .map_err(|error| Error::creation(&error))?;
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
-        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
-        let timeouts = AdminOptions::new()
-            .request_timeout(Some(METADATA_TIMEOUT))
-            .operation_timeout(Some(METADATA_TIMEOUT));
-        let context = admin.inner().context();
-        let results = block_on(admin.create_topics([&topic], &timeouts))
-            .map_err(|error| context.explain_error(&error, &what, None))?;
-        match results.into_iter().next() {
-            Some(Ok(_)) => Ok(true),
-            Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
-            Some(Err((_, code))) => Err(context.explain(code, &what, None)),
-            None => Err(Error::Other { what, reason: "the broker did not say what became of it".into() }),
-        }
+        Admin::new(&self.options)?.create_topic(name, partitions, settings)
     }
 
     /// A consumer of these partitions from these offsets. `name` tells it from other consumers in the
@@ -218,6 +200,16 @@ impl Client {
         Ok(known.collect())
     }
 
+    /// What the brokers call the cluster that they are of; `None` where they call it nothing.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn cluster_id(&self) -> Result<Option<String>, Error> {
+        // Fetched with the metadata, so that a broker that is away is told as one.
+        self.metadata(None)?;
+        Ok(self.client.client().fetch_cluster_id(METADATA_TIMEOUT))
+    }
+
     /// The topics and the numbers of their partitions.
     fn metadata(&self, topic: Option<&str>) -> Result<Vec<(String, Vec<i32>)>, Error> {
         let what =
@@ -236,6 +228,17 @@ impl Client {
             topics.push((found.name().to_owned(), partitions));
         }
         Ok(topics)
+    }
+
+    /// As [`Self::describe`], of some partitions, in their order.
+    ///
+    /// # Errors
+    /// [`Error::TopicMissing`], or that no broker answers.
+    pub fn held(&self, topic: &str, partitions: &[i32]) -> Result<Vec<PartitionInfo>, Error> {
+        let lows = self.offsets(topic, partitions, Offset::Beginning)?;
+        let highs = self.offsets(topic, partitions, Offset::End)?;
+        let both = lows.into_iter().zip(highs);
+        Ok(both.map(|((id, low), (_, high))| PartitionInfo { id, low, high }).collect())
     }
 
     /// The offsets at one end of each partition, in the order of `partitions`; one round trip to each broker.
@@ -278,24 +281,4 @@ impl fmt::Debug for Client {
 pub(super) fn create(options: &Options, config: &ClientConfig) -> Result<BaseConsumer<Context>, Error> {
     let context = Context::new(options.servers().unwrap_or_default());
     BaseConsumer::from_config_and_context(config, context).map_err(|error| Error::creation(&error))
-}
-
-/// Waits for one answer of librdkafka's admin functions, which come by way of a channel from a thread of
-/// its own, on a thread that need not be, and may be, one of a runtime.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(thread::current())).into();
-    let mut context = task::Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
-    }
 }

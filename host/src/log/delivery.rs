@@ -76,3 +76,10 @@ pub(super) fn headers<'a>(
     let all = OwnedHeaders::new_with_capacity(headers.len());
     Some(headers.fold(all, |all, (key, value)| all.insert(Header { key, value: Some(value) })))
 }
+
+/// Headers as another record carries them.
+pub(super) fn copied<'a>(headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>) -> Option<OwnedHeaders> {
+    headers.fold(None, |all, (key, value)| {
+        Some(all.unwrap_or_else(OwnedHeaders::new).insert(Header { key, value }))
+    })
+}

@@ -3,6 +3,8 @@
 //!
 //! * [`Options`]: every setting of librdkafka, and those that Lantern chooses.
 //! * [`Client`]: looks at topics, creates them, and makes consumers.
+//! * [`Admin`]: changes topics, their settings and groups.
+//! * [`Groups`]: who reads, and how far they are.
 //! * [`Consumer`]: reads assigned partitions from given offsets, committed records only.
 //! * [`Partitions`]: reads one partition after the other, as the caller chooses.
 //! * [`Producer`]: appends records, idempotently.
@@ -12,6 +14,7 @@
 //! Everything here but the appender blocks, with a bound, and belongs on a thread that may. A broker that is away is a
 //! transient [`Error`]: the same object works again when the broker is back.
 
+mod admin;
 mod appender;
 mod batch;
 mod client;
@@ -19,6 +22,7 @@ mod consumer;
 mod context;
 mod delivery;
 mod error;
+mod groups;
 mod link;
 mod options;
 mod partitioner;
@@ -26,10 +30,12 @@ mod partitions;
 mod producer;
 mod transaction;
 
+pub use admin::{Admin, Setting, Source};
 pub use appender::{Appender, NewRecord, NotAppended, Place};
 pub use client::{Client, PartitionInfo, TopicInfo};
 pub use consumer::{Consumer, Fetched, Position};
 pub use error::Error;
+pub use groups::{Group, Groups, Member, Read};
 pub use options::Options;
 pub use partitioner::partition_of;
 pub use partitions::Partitions;

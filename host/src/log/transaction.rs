@@ -16,6 +16,7 @@ use super::delivery::{self, Deliveries, Producing};
 use super::error::reason;
 use super::link::offsets;
 use super::{Assignment, Consumer, Error, Options};
+use crate::event::Record;
 
 /// How long librdkafka may take to let go of a record that it has told the fate of, before it is asked less often.
 const LETTING_GO: Duration = Duration::from_millis(1);
@@ -117,26 +118,57 @@ impl TransactionalProducer {
     /// # Errors
     /// When librdkafka does not take it: abort then.
     pub fn send(&self, new: TransactionRecord<'_>) -> Result<usize, TransactionError> {
-        let index = {
-            let mut round = self.round();
-            round.offsets.push(-1);
-            round.missing += 1;
-            round.offsets.len() - 1
-        };
-        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(new.topic, index)
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(new.topic, self.place())
             .key(new.key)
             .payload(new.payload)
             .partition(new.partition)
             .timestamp(new.timestamp_ms);
         record.headers = delivery::headers(new.headers.iter().copied());
+        self.hand_over(record)
+    }
+
+    /// As [`Self::send`], with a record of another log, which goes to the same topic and partition as it is.
+    ///
+    /// # Errors
+    /// When librdkafka does not take it: abort then.
+    pub fn copy(&self, of: &Record<'_>) -> Result<usize, TransactionError> {
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(of.topic, self.place())
+            .partition(of.partition)
+            .timestamp(of.timestamp_ms);
+        record.key = of.key;
+        record.payload = of.payload;
+        record.headers = delivery::copied(of.headers.iter());
+        self.hand_over(record)
+    }
+
+    /// The place of a record that is about to be handed over.
+    fn place(&self) -> usize {
+        let mut round = self.round();
+        round.offsets.push(-1);
+        round.missing += 1;
+        round.offsets.len() - 1
+    }
+
+    fn hand_over(&self, record: BaseRecord<'_, [u8], [u8], usize>) -> Result<usize, TransactionError> {
+        let index = record.delivery_opaque;
         match self.producer.send(record) {
             Ok(()) => Ok(index),
-            Err((error, _)) => {
+            Err((error, record)) => {
                 self.round().missing -= 1;
-                let what = format!("a record for topic `{}` is not taken: {}", new.topic, reason(&error));
+                let what = format!("a record for topic `{}` is not taken: {}", record.topic, reason(&error));
                 Err(TransactionError::NotAppended { reason: what })
             }
         }
+    }
+
+    /// Waits at most `timeout` until everything that was handed over is on the broker's disk, not yet committed. Answers the
+    /// offsets, as [`Self::commit`] will.
+    ///
+    /// # Errors
+    /// See [`TransactionError`]; never that it is not known.
+    pub fn offsets(&self, timeout: Duration) -> Result<Vec<i64>, TransactionError> {
+        self.delivered(Instant::now() + timeout)?;
+        Ok(self.round().offsets.clone())
     }
 
     /// Has the offsets that a consumer goes on from committed with the transaction, if that is.

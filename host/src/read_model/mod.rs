@@ -14,6 +14,7 @@
 //! * [`Snapshot`]: everything about a read model at one moment.
 //! * [`Fingerprint`]: whether two databases say the same; [`diff`]: what they say differently.
 //! * [`outbox`]: what a process manager wants sent.
+//! * [`relocate`]: a read model whose log was moved.
 //! * [`backup`]: a copy of one that is in use, and the way back.
 
 mod authorizer;
@@ -31,6 +32,7 @@ mod meter;
 pub mod outbox;
 mod question;
 mod reader;
+mod relocate;
 mod snapshot;
 mod statements;
 #[cfg(test)]
@@ -48,6 +50,7 @@ pub use journal::{Cursor, Page, Run, author, digests};
 pub use outbox::Outbox;
 pub use question::{Answer, Params, Question, ReaderLimits};
 pub use reader::Reader;
+pub use relocate::{Relocation, relocate};
 pub use snapshot::Snapshot;
 pub use statements::{Fault, Refusal};
 pub use writer::Writer;

@@ -1,20 +1,13 @@
-//! `lantern topics`: what the log holds.
+//! `lantern topics list`: what the log holds.
 
-use super::{Context, output};
+use crate::cli::{Context, output};
 use crate::log::{Client, TopicInfo};
 use comfy_table::{CellAlignment, Table};
 use std::process::ExitCode;
 
-/// List topics and what they hold.
-///
-/// For every partition: the offset of its first record, and its end, which is the offset behind its last
-/// committed record. Kafka's own topics are left out.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  lantern topics
-  lantern topics --json")]
-pub struct Topics {
+/// Which topics, and how they are printed.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct List {
     /// List Kafka's own topics too.
     #[arg(long)]
     internal: bool,
@@ -23,15 +16,16 @@ pub struct Topics {
     json: bool,
 }
 
-impl Topics {
+impl List {
     /// Prints the topics.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let mut topics = context.with_log("topics", |log| Ok(Client::new(log.options())?.topics()?))?;
+        let mut topics =
+            context.with_log("lantern topics", |log| Ok(Client::new(log.options())?.topics()?))?;
         topics.retain(|topic| self.internal || !topic.internal);
         if self.json {
             output::json(&topics)?;
         } else if topics.is_empty() {
-            output::line("there are no topics yet; `lantern produce <TOPIC>` makes one")?;
+            output::line("there are no topics yet; `lantern topics create <TOPIC>` makes one")?;
         } else {
             output::line(&table(&topics).to_string())?;
         }

@@ -1,0 +1,23 @@
+//! The log by commands: topics, records and groups looked at and changed, and the whole of it moved to Apache Kafka.
+
+mod moved;
+mod tools;
+
+use anyhow::{Result, ensure};
+use lantern_tests::site::{Site, transcript};
+
+/// Runs a command, which must leave with this code and say these words; answers everything that it printed.
+fn check<'a>(
+    site: &Site,
+    arguments: impl IntoIterator<Item = &'a str>,
+    code: i32,
+    words: &[&str],
+) -> Result<String> {
+    let output = site.lantern(arguments)?.output()?;
+    let said = transcript(&output);
+    ensure!(output.status.code() == Some(code), "it should leave with {code}\n{said}");
+    for word in words {
+        ensure!(said.contains(word), "it should say {word:?}\n{said}");
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
