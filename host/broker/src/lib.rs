@@ -39,6 +39,9 @@ mod broker;
 mod folder;
 mod group;
 mod handshake;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod hostile;
 mod journal;
 mod log;
 mod options;
