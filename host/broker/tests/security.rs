@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -135,6 +136,29 @@ fn a_user_gets_in_by_every_mechanism() {
             send(&producer(&address, &borrowed(&settings)), "greetings", &large).unwrap();
         });
     });
+}
+
+// Clients of every age get in: Debian's kcat has librdkafka 2.0.
+#[test]
+fn kcat_gets_in_as_the_docs_have_it() {
+    if Command::new("kcat").arg("-V").output().is_err() {
+        lantern_tests::report::skip("kcat: apt-get install kcat");
+        return;
+    }
+    let secured = Secured::start(true, |_| {});
+    let kcat = |mechanism: &str| {
+        let mut kcat = Command::new("kcat");
+        kcat.args(["-L", "-b", secured.host.address(), "-m", "5"]);
+        for (key, value) in secured.settings("SASL_SSL", mechanism, "alice", PASSWORD) {
+            kcat.arg("-X").arg(format!("{key}={value}"));
+        }
+        kcat.output().unwrap()
+    };
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let shown = kcat(mechanism);
+        let text = String::from_utf8_lossy(&shown.stdout);
+        assert!(shown.status.success() && text.contains("1 brokers"), "{shown:?}");
+    }
 }
 
 // A wrong password is an error of its own for clients, so that nobody looks for a network that is away.
