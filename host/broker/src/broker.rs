@@ -1,6 +1,7 @@
 //! Starting and stopping.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::folder::{self, Lock};
 use crate::group::{Groups, Offsets};
 use crate::log::Syncer;
 use crate::options::{Fsync, Options};
+use crate::security::{self, Door, Inside, Login};
 use crate::topics::{self, Topics};
 use crate::transaction::Transactions;
 use crate::{journal, server};
@@ -34,6 +36,17 @@ pub enum Error {
     /// The state of transactions or groups could not be opened.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    /// It would be open to others, or its certificate is of no use.
+    #[error(transparent)]
+    Security(#[from] security::Error),
+    /// The login of those who share the folder cannot be left there.
+    #[error("cannot leave the login for this machine's clients in {dir}: {source}; check that the folder is writable", dir = dir.display())]
+    Login {
+        /// The folder.
+        dir: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address with `listen`")]
     Listen {
@@ -94,6 +107,7 @@ impl Core {
 #[derive(Debug)]
 pub struct Broker {
     address: SocketAddr,
+    inside: Inside,
     closing: watch::Sender<bool>,
     core: Arc<Core>,
     serving: Option<JoinHandle<()>>,
@@ -106,8 +120,8 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// When another process has the folder, when something in it is damaged, or when the address is
-    /// taken.
+    /// When another process has the folder, when something in it is damaged, when the address is
+    /// taken, or when others could reach it without TLS and a password.
     pub async fn start(options: Options) -> Result<Broker, Error> {
         raise_file_limit();
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -119,8 +133,9 @@ impl Broker {
             .map_err(Error::Threads)?;
         let starting = runtime.spawn(start(options));
         match starting.await {
-            Ok(Ok((address, core, closing, serving))) => {
-                Ok(Broker { address, closing, core, serving: Some(serving), runtime: Some(runtime) })
+            Ok(Ok(Started { address, inside, core, closing, serving })) => {
+                let (serving, runtime) = (Some(serving), Some(runtime));
+                Ok(Broker { address, inside, closing, core, serving, runtime })
             }
             Ok(Err(error)) => {
                 runtime.shutdown_background();
@@ -138,6 +153,12 @@ impl Broker {
         self.address
     }
 
+    /// Where and as whom the process that embeds the broker connects; [`Inside::of`] is for others
+    /// of its user.
+    pub fn inside(&self) -> &Inside {
+        &self.inside
+    }
+
     /// Stops accepting, lets requests under way be answered, forces everything to the disk, and
     /// releases the folder.
     ///
@@ -150,7 +171,11 @@ impl Broker {
             let _ended_or_late = tokio::time::timeout(DRAIN_MAX, serving).await;
         }
         let core = Arc::clone(&self.core);
-        let outcome = match tokio::task::spawn_blocking(move || core.settle()).await {
+        let settling = move || {
+            let _of_no_use_any_more = Inside::forget(&core.options.dir);
+            core.settle()
+        };
+        let outcome = match tokio::task::spawn_blocking(settling).await {
             Ok(outcome) => outcome,
             Err(ended) => Err(Error::Threads(std::io::Error::other(ended))),
         };
@@ -185,18 +210,23 @@ fn raise_file_limit() {
     }
 }
 
-type Started = (SocketAddr, Arc<Core>, watch::Sender<bool>, JoinHandle<()>);
+struct Started {
+    address: SocketAddr,
+    inside: Inside,
+    core: Arc<Core>,
+    closing: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
 
 async fn start(options: Options) -> Result<Started, Error> {
+    let door = Door::of(&options)?;
     let listen = options.listen;
     let core = tokio::task::spawn_blocking(move || Core::open(options))
         .await
         .map_err(|ended| Error::Threads(std::io::Error::other(ended)))??;
     let core = Arc::new(core);
     core.transactions.recover().await;
-    let listening = |source| Error::Listen { address: listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
+    let (listener, address) = bind(listen).await?;
     let (closing, closed) = watch::channel(false);
     if let Fsync::EveryMs(interval_ms) = core.options.fsync {
         tokio::spawn(sync_regularly(Arc::clone(&core), interval_ms, closed.clone()));
@@ -208,8 +238,44 @@ async fn start(options: Options) -> Result<Started, Error> {
     let sweeping = Arc::clone(&core);
     let until = closed.clone();
     tokio::spawn(async move { sweeping.groups.sweep(until).await });
-    let serving = tokio::spawn(server::serve(listener, Arc::clone(&core), closed));
-    Ok((address, core, closing, serving))
+    let (inside, serving_inside) = inside(&core, &door, address, &closed).await?;
+    let serving_outside = server::serve(listener, door, Arc::clone(&core), closed);
+    let serving = tokio::spawn(async {
+        serving_outside.await;
+        if let Some(serving) = serving_inside {
+            let _ended = serving.await;
+        }
+    });
+    Ok(Started { address, inside, core, closing, serving })
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let listening = |source| Error::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    Ok((listener, address))
+}
+
+/// The way for those who share the folder: the door itself where it is open, else one of their own.
+async fn inside(
+    core: &Arc<Core>,
+    door: &Door,
+    address: SocketAddr,
+    closed: &watch::Receiver<bool>,
+) -> Result<(Inside, Option<JoinHandle<()>>), Error> {
+    let dir = &core.options.dir;
+    let leaving = |source| Error::Login { dir: dir.clone(), source };
+    if door.is_open() {
+        Inside::forget(dir).map_err(leaving)?;
+        return Ok((Inside { address, login: None }, None));
+    }
+    let login = Login::new().map_err(security::Error::Login)?;
+    let door = Door::inside(&login)?;
+    let (listener, address) = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+    let inside = Inside { address, login: Some(login) };
+    inside.leave(dir).map_err(leaving)?;
+    let serving = tokio::spawn(server::serve(listener, door, Arc::clone(core), closed.clone()));
+    Ok((inside, Some(serving)))
 }
 
 /// Forces everything to the disk at an interval.

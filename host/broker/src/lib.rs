@@ -10,8 +10,11 @@
 //! - What is damaged is named, and never served.
 //! - A client that asks for something that is not here gets the protocol's own error.
 //!
-//! Deliberately absent so far: encryption and authentication (it listens on loopback by default),
-//! groups of the new protocol (KIP-848), transactions of version 2 (KIP-890).
+//! It is open on loopback, which is the default, and nowhere else: where other machines reach it,
+//! clients need TLS and a password.
+//!
+//! Deliberately absent so far: groups of the new protocol (KIP-848), transactions of version 2
+//! (KIP-890), rules about who may do what.
 //!
 //! # Layout
 //!
@@ -19,6 +22,7 @@
 //!
 //! - [`Broker`] (`broker`): start and shutdown; owns everything, holds the folder's lock.
 //! - `server`: accepts connections, one reader and one writer task each.
+//! - `handshake`: what a client says before it is known who it is.
 //! - `wire`: frames, supported versions, from a request's bytes to the answer's.
 //! - `api`: what each request does, one file per family.
 //! - `transaction`: the transaction coordinator and its journal.
@@ -28,15 +32,21 @@
 //!   commit, retention, compaction.
 //! - `journal`: an append-only file of small state changes.
 //! - `options`: what a user can set.
+//! - `security`: what a listener asks for, credentials, SASL, TLS, bounds on strangers.
 
 mod api;
 mod broker;
 mod folder;
 mod group;
+mod handshake;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod hostile;
 mod journal;
 mod log;
 mod options;
 mod poison;
+mod security;
 mod server;
 mod topics;
 mod transaction;
@@ -47,4 +57,5 @@ pub use folder::Error as FolderError;
 pub use journal::Error as JournalError;
 pub use log::Error as LogError;
 pub use options::{Fsync, Options};
+pub use security::{Credential, CredentialError, Error as SecurityError, Inside, Login, TlsError};
 pub use topics::{ConfigError, Error as TopicsError};

@@ -1,9 +1,12 @@
 //! What a user can set. The host composes [`Options`] into its own configuration.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
+
+use crate::security::Credential;
 
 /// When written bytes are forced to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -29,6 +32,20 @@ pub struct Options {
     pub dir: PathBuf,
     /// Where clients connect. Port 0 takes a free port; [`crate::Broker::address`] tells which.
     pub listen: SocketAddr,
+    /// Where clients are told to connect, as `host:port`, when that is another address than the one
+    /// that they reached: a name in the certificate, or the outside of a container.
+    pub advertise: Option<String>,
+    /// Whether whoever reaches the address may do everything, also from other machines.
+    pub allow_anonymous: bool,
+    /// A PEM file with the server's certificate and those that signed it. With it, and the key,
+    /// clients need TLS.
+    pub tls_certificate: Option<PathBuf>,
+    /// A PEM file with the certificate's private key.
+    pub tls_key: Option<PathBuf>,
+    /// What is kept of each user's password. With one, every client has to name itself.
+    pub users: BTreeMap<String, Credential>,
+    /// How long a client may take for TLS and for saying who it is, in milliseconds.
+    pub handshake_ms_max: u64,
     /// Partitions of a topic that is created without saying how many.
     pub default_partitions: i32,
     /// Whether a topic is created when a client that asks for it allows that, as in Kafka.
@@ -73,6 +90,12 @@ impl Default for Options {
         Options {
             dir: PathBuf::from("log"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            advertise: None,
+            allow_anonymous: false,
+            tls_certificate: None,
+            tls_key: None,
+            users: BTreeMap::new(),
+            handshake_ms_max: 10_000,
             default_partitions: 1,
             auto_create_topics: true,
             fsync: Fsync::Always,

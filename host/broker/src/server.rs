@@ -10,16 +10,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::api::Session;
+use crate::api::{Session, text};
 use crate::broker::Core;
+use crate::handshake::{self, Outcome, authenticate};
 use crate::poison::lock;
+use crate::security::strangers::Stranger;
+use crate::security::{Door, is_loopback};
 use crate::wire::Error;
 use crate::wire::dispatch::{Reply, dispatch};
 use crate::wire::frame::Frames;
@@ -33,7 +35,13 @@ const LARGE_REPLY_BYTES: usize = 64 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until `closing` turns true, then lets them finish.
-pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, mut closing: watch::Receiver<bool>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    door: Door,
+    core: Arc<Core>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let door = Arc::new(door);
     let slots = Arc::new(Semaphore::new(core.options.connections_max));
     let complaints = Arc::new(Complaints::default());
     let mut connections = JoinSet::new();
@@ -61,11 +69,12 @@ pub(crate) async fn serve(listener: TcpListener, core: Arc<Core>, mut closing: w
             continue;
         };
         let core = Arc::clone(&core);
+        let door = Arc::clone(&door);
         let closing = closing.clone();
         let complaints = Arc::clone(&complaints);
         connections.spawn(async move {
             let _slot = slot;
-            if let Err(error) = connection(stream, peer, core, closing).await {
+            if let Err(error) = connection(stream, peer, &door, core, closing).await {
                 complaints.about(peer, &error);
             }
         });
@@ -91,8 +100,16 @@ impl Complaints {
     fn about(&self, peer: SocketAddr, error: &Error) {
         match error {
             Error::Io(_) | Error::Idle => tracing::debug!(%peer, %error, "a connection ended"),
-            Error::UnknownApi(_) | Error::UnknownVersion { .. } => {
-                self.once(&error.to_string(), || {
+            // A client tries again for ever, and whoever guesses passwords does it quickly.
+            Error::UnknownApi(_)
+            | Error::UnknownVersion { .. }
+            | Error::Unauthenticated { .. }
+            | Error::Mechanism(_)
+            | Error::Stalled
+            | Error::Strangers
+            | Error::Tls(_)
+            | Error::Refused { .. } => {
+                self.once(&format!("{} {error}", peer.ip()), || {
                     tracing::warn!(%peer, %error, "a connection was closed; this is said once");
                 });
             }
@@ -104,18 +121,100 @@ impl Complaints {
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    door: &Door,
     core: Arc<Core>,
     closing: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
-    let write_max = Duration::from_millis(core.options.write_ms_max);
-    let session = Session { core, local, peer, closing };
-    let (reader, writer) = stream.into_split();
+    let (host, port) = match &door.advertise {
+        Some(endpoint) => endpoint.clone(),
+        None => {
+            let local = stream.local_addr()?;
+            (local.ip().to_canonical().to_string(), local.port())
+        }
+    };
+    let stranger = match door.is_open() {
+        true => None,
+        false => Some(door.strangers.enter(peer.ip()).ok_or(Error::Strangers)?),
+    };
+    let deadline = Instant::now() + Duration::from_millis(core.options.handshake_ms_max);
+    let is_private = door.tls.is_some() || is_loopback(peer);
+    let session = Session { core, host: text(host), port, peer, closing };
+    let visitor = Visitor { stranger, deadline, is_private };
+    match &door.tls {
+        None => {
+            let (reader, writer) = stream.into_split();
+            converse(reader, writer, session, door, visitor).await
+        }
+        Some(tls) => {
+            let mut closing = session.closing.clone();
+            let accepted = tokio::select! {
+                accepted = timeout_at(deadline, tls.0.accept(stream)) => accepted,
+                _ = closing.changed() => return Ok(()),
+            };
+            let stream = accepted.map_err(|_| Error::Stalled)?.map_err(Error::Tls)?;
+            let (reader, writer) = tokio::io::split(stream);
+            converse(reader, writer, session, door, visitor).await
+        }
+    }
+}
+
+/// Somebody at the door.
+struct Visitor {
+    /// Holds a stranger's place until it is known who it is.
+    stranger: Option<Stranger>,
+    deadline: Instant,
+    /// Whether nobody else reads what is sent.
+    is_private: bool,
+}
+
+/// Lets a client in, and answers its requests.
+async fn converse<R, W>(
+    reader: R,
+    mut writer: W,
+    session: Session,
+    door: &Door,
+    visitor: Visitor,
+) -> Result<(), Error>
+where
+    R: AsyncRead + Unpin + Send,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let options = &session.core.options;
+    let mut frames = Frames::new(reader, handshake::REQUEST_BYTES_MAX);
+    if let Some(users) = &door.users {
+        let mut closing = session.closing.clone();
+        let asking = authenticate(&mut frames, &mut writer, users, visitor.is_private);
+        let outcome = tokio::select! {
+            outcome = timeout_at(visitor.deadline, asking) => outcome.map_err(|_| Error::Stalled)??,
+            _ = closing.changed() => return Ok(()),
+        };
+        match outcome {
+            Outcome::User(user) => tracing::debug!(peer = %session.peer, user, "a client is authenticated"),
+            Outcome::Left => return Ok(()),
+            Outcome::Refused { answer, error } => {
+                // It is not told sooner when it leaves and comes back.
+                if let Some(stranger) = &visitor.stranger {
+                    tokio::time::sleep(stranger.refusal_pause()).await;
+                }
+                if let Some(answer) = answer {
+                    let telling = async {
+                        writer.write_all(&answer).await?;
+                        writer.shutdown().await
+                    };
+                    let _gone = timeout(Duration::from_millis(options.write_ms_max), telling).await;
+                }
+                return Err(error);
+            }
+        }
+    }
+    drop(visitor);
+    frames.allow(options.request_bytes_max);
+    let write_max = Duration::from_millis(options.write_ms_max);
     let (replies, queue) = mpsc::channel(REPLIES_MAX);
     let mut writing = tokio::spawn(write(writer, queue, write_max));
     let outcome = tokio::select! {
-        outcome = read(reader, &session, replies) => outcome,
+        outcome = read(frames, &session, replies) => outcome,
         // The client is gone or stuck: whatever its request waits for, nobody will read the answer.
         written = &mut writing => return written.unwrap_or(Ok(())),
     };
@@ -123,9 +222,12 @@ async fn connection(
     outcome.and(written)
 }
 
-async fn read(reader: OwnedReadHalf, session: &Session, replies: mpsc::Sender<Reply>) -> Result<(), Error> {
+async fn read<R: AsyncRead + Unpin>(
+    mut frames: Frames<R>,
+    session: &Session,
+    replies: mpsc::Sender<Reply>,
+) -> Result<(), Error> {
     let options = &session.core.options;
-    let mut frames = Frames::new(reader, options.request_bytes_max);
     let idle = Duration::from_millis(options.idle_ms_max);
     let mut closing = session.closing.clone();
     loop {
@@ -155,8 +257,8 @@ async fn read(reader: OwnedReadHalf, session: &Session, replies: mpsc::Sender<Re
     }
 }
 
-async fn write(
-    mut writer: OwnedWriteHalf,
+async fn write<W: AsyncWrite + Unpin>(
+    mut writer: W,
     mut queue: mpsc::Receiver<Reply>,
     write_max: Duration,
 ) -> Result<(), Error> {
@@ -166,7 +268,14 @@ async fn write(
             Reply::Later(bytes) => bytes.await?,
             Reply::None => continue,
         };
-        timeout(write_max, writer.write_all(&bytes)).await.map_err(|_| Error::Stuck)??;
+        let sending = async {
+            writer.write_all(&bytes).await?;
+            // TLS keeps bytes until then.
+            writer.flush().await
+        };
+        timeout(write_max, sending).await.map_err(|_| Error::Stuck)??;
     }
+    // TLS says good-bye, so that nobody takes a cut for the end.
+    let _gone = timeout(write_max, writer.shutdown()).await;
     Ok(())
 }

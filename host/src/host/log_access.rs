@@ -4,7 +4,7 @@ use super::Error;
 use crate::config::Config;
 use crate::data_dir::{self, DataDir, Lock, Moved};
 use crate::log;
-use lantern_broker::Broker;
+use lantern_broker::{Broker, Inside};
 
 /// What is behind the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Log {
         let address = broker.address().to_string();
         lock.announce_broker(&address, true)?;
         Ok(Log {
-            options: at(&config.kafka, &address),
+            options: inside(&config.kafka, broker.inside()),
             address,
             place: Place::Here,
             broker: Some(broker),
@@ -91,13 +91,11 @@ impl Log {
                 let Some(address) = holder.broker.clone() else {
                     return Err(data_dir::Error::Held { root, holder }.into());
                 };
-                Ok(Log {
-                    options: at(&config.kafka, &address),
-                    address,
-                    place: Place::Elsewhere,
-                    broker: None,
-                    lock: None,
-                })
+                let options = match Inside::of(&data.log()).filter(|_| holder.embedded) {
+                    Some(way) => inside(&config.kafka, &way),
+                    None => at(&config.kafka, &address),
+                };
+                Ok(Log { options, address, place: Place::Elsewhere, broker: None, lock: None })
             }
             other => other,
         }
@@ -177,4 +175,42 @@ fn at(settings: &log::Options, address: &str) -> log::Options {
     let mut options = settings.clone();
     options.set("bootstrap.servers", address);
     options
+}
+
+/// The embedded broker asks everybody for a password where it is told to, and has one for those who may read its folder.
+fn inside(settings: &log::Options, way: &Inside) -> log::Options {
+    let mut options = at(settings, &way.address.to_string());
+    if let Some(login) = &way.login {
+        options.extend([
+            ("security.protocol", "sasl_plaintext"),
+            ("sasl.mechanism", "SCRAM-SHA-256"),
+            ("sasl.username", login.user.as_str()),
+            ("sasl.password", login.password.as_str()),
+        ]);
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lantern_broker::Credential;
+
+    /// Whoever sets users for other machines must lock out neither the host nor its commands.
+    #[test]
+    fn a_broker_that_asks_for_a_password_lets_its_own_host_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataDir::new(folder.path());
+        let mut config = Config::default();
+        config.broker.users.insert("alice".into(), Credential::new("x").unwrap());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let here = runtime.block_on(Log::own(&config, &data, "lantern run")).unwrap();
+        let elsewhere = runtime.block_on(Log::reach(&config, &data, "lantern topics")).unwrap();
+        assert_eq!(*elsewhere.place(), Place::Elsewhere);
+        assert_eq!(elsewhere.address(), here.address(), "people are told where users connect");
+        for log in [&here, &elsewhere] {
+            log::Client::new(log.options()).unwrap().topics().unwrap();
+        }
+        runtime.block_on(here.close()).unwrap();
+    }
 }

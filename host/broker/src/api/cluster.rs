@@ -38,8 +38,8 @@ pub(crate) async fn find_coordinator(
     version: i16,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let host = text(session.local.ip().to_string());
-    let port = i32::from(session.local.port());
+    let host = session.host.clone();
+    let port = i32::from(session.port);
     let known = matches!(request.key_type, GROUP | TRANSACTION);
     let error = match known {
         true => 0,
@@ -83,8 +83,8 @@ pub(crate) async fn describe(
     }
     let broker = DescribeClusterBroker::default()
         .with_broker_id(BrokerId(NODE_ID))
-        .with_host(text(session.local.ip().to_string()))
-        .with_port(i32::from(session.local.port()));
+        .with_host(session.host.clone())
+        .with_port(i32::from(session.port));
     DescribeClusterResponse::default()
         .with_cluster_id(text(session.core.topics.cluster_id().to_string()))
         .with_controller_id(BrokerId(NODE_ID))

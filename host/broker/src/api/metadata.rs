@@ -17,8 +17,8 @@ use crate::topics::{self, Topic};
 pub(crate) async fn answer(session: &Session, version: i16, request: MetadataRequest) -> MetadataResponse {
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(NODE_ID))
-        .with_host(text(session.local.ip().to_string()))
-        .with_port(i32::from(session.local.port()));
+        .with_host(session.host.clone())
+        .with_port(i32::from(session.port));
     // Version 0 has no way to ask for no topics: an empty list asks for all.
     let asked = request.topics.filter(|topics| version > 0 || !topics.is_empty());
     let may_create = version < 4 || request.allow_auto_topic_creation;

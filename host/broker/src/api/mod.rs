@@ -8,6 +8,7 @@ pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod produce;
+pub(crate) mod sasl;
 pub(crate) mod topics;
 pub(crate) mod transactions;
 pub(crate) mod versions;
@@ -29,8 +30,9 @@ pub(crate) const NODE_ID: i32 = 1;
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) core: Arc<Core>,
-    /// The address that the client reached us at, and so the one to advertise.
-    pub(crate) local: SocketAddr,
+    /// Where the client is told to connect: what the options say, or else where it has.
+    pub(crate) host: StrBytes,
+    pub(crate) port: u16,
     pub(crate) peer: SocketAddr,
     /// Turns true when the broker shuts down: whoever waits answers with what there is.
     pub(crate) closing: watch::Receiver<bool>,

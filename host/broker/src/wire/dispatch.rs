@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
     InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest,
     ListPartitionReassignmentsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
     OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader,
-    SyncGroupRequest, TxnOffsetCommitRequest,
+    SaslAuthenticateRequest, SaslHandshakeRequest, SyncGroupRequest, TxnOffsetCommitRequest,
 };
 use kafka_protocol::protocol::{Decodable, Request};
 
@@ -50,11 +50,11 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    fn encode<R: Request>(&self, response: &R::Response) -> Result<Bytes, Error> {
+    pub(crate) fn encode<R: Request>(&self, response: &R::Response) -> Result<Bytes, Error> {
         encode(self.key, self.version, self.correlation_id, response)
     }
 
-    fn decode<R: Decodable>(&self, body: &mut Bytes) -> Result<R, Error> {
+    pub(crate) fn decode<R: Decodable>(&self, body: &mut Bytes) -> Result<R, Error> {
         R::decode(body, self.version).map_err(|error| self.undecodable(&error))
     }
 
@@ -63,8 +63,33 @@ impl Envelope {
     }
 }
 
+/// A request whose envelope is read.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    Request(Asked),
+    /// What to answer when its version is unknown, to the one request of which a client cannot know
+    /// the version beforehand.
+    Unsupported(Bytes),
+}
+
+/// A request that is known, in a version that is known.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) key: ApiKey,
+    pub(crate) envelope: Envelope,
+    pub(crate) body: Bytes,
+}
+
 /// Answers one request.
-pub(crate) async fn dispatch(session: &Session, mut frame: Bytes) -> Result<Reply, Error> {
+pub(crate) async fn dispatch(session: &Session, frame: Bytes) -> Result<Reply, Error> {
+    match open(frame)? {
+        Opened::Request(asked) => answer(session, asked.key, asked.envelope, asked.body).await,
+        Opened::Unsupported(answer) => Ok(Reply::Ready(answer)),
+    }
+}
+
+/// Reads a request's envelope, and checks that its body has the shape that its fields say.
+pub(crate) fn open(mut frame: Bytes) -> Result<Opened, Error> {
     if frame.len() < 8 {
         return Err(Error::Short);
     }
@@ -78,11 +103,10 @@ pub(crate) async fn dispatch(session: &Session, mut frame: Bytes) -> Result<Repl
     let key = ApiKey::try_from(envelope.key).map_err(|()| Error::UnknownApi(envelope.key))?;
     if !versions::is_supported(key, envelope.version) {
         if matches!(key, ApiKey::ApiVersions) {
-            // The one request whose version a client cannot know beforehand: it is answered in
-            // version 0, which everybody understands.
+            // It is answered in version 0, which everybody understands.
             envelope.version = 0;
             let response = api::versions::unsupported();
-            return envelope.encode::<ApiVersionsRequest>(&response).map(Reply::Ready);
+            return envelope.encode::<ApiVersionsRequest>(&response).map(Opened::Unsupported);
         }
         return Err(match versions::is_known(key) {
             true => Error::UnknownVersion { key: envelope.key, version: envelope.version },
@@ -95,7 +119,7 @@ pub(crate) async fn dispatch(session: &Session, mut frame: Bytes) -> Result<Repl
     let header =
         RequestHeader::decode(&mut frame, header_version).map_err(|error| envelope.undecodable(&error))?;
     envelope.client_id = header.client_id.map_or_else(String::new, |id| id.to_string());
-    answer(session, key, envelope, frame).await
+    Ok(Opened::Request(Asked { key, envelope, body: frame }))
 }
 
 /// Decodes a request, has it answered, and encodes the answer.
@@ -160,6 +184,14 @@ async fn answer(session: &Session, key: ApiKey, envelope: Envelope, mut body: By
         ApiKey::ApiVersions => answered!(envelope, body, ApiVersionsRequest, |request| {
             api::versions::answer(version, request)
         }),
+        ApiKey::SaslHandshake => {
+            answered!(envelope, body, SaslHandshakeRequest, |request| { api::sasl::no_handshake(request) })
+        }
+        ApiKey::SaslAuthenticate => {
+            answered!(envelope, body, SaslAuthenticateRequest, |request| {
+                api::sasl::no_authentication(request)
+            })
+        }
         ApiKey::CreateTopics => answered!(envelope, body, CreateTopicsRequest, |request| {
             api::topics::create(session, version, request)
         }),

@@ -22,6 +22,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         Frames { reader, buffer: BytesMut::new(), bytes_max }
     }
 
+    /// From now on requests may have so many bytes.
+    pub(crate) fn allow(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// The next request without its length; `None` at the end of the connection.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         while self.buffer.len() < 4 {

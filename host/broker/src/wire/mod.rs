@@ -24,6 +24,18 @@ pub(crate) enum Error {
     Decode { key: i16, version: i16, reason: String },
     #[error("the answer to API key {key}, version {version} does not encode: {reason}")]
     Encode { key: i16, version: i16, reason: String },
+    #[error("API key {key} was asked for before the client said who it is")]
+    Unauthenticated { key: i16 },
+    #[error("{user:?} was refused by {mechanism}")]
+    Refused { user: String, mechanism: String },
+    #[error("the client asked for the mechanism {0:?}, which is not offered here")]
+    Mechanism(String),
+    #[error("TLS: {0}")]
+    Tls(std::io::Error),
+    #[error("the client did not say in time who it is")]
+    Stalled,
+    #[error("the address has too many connections that have not said who they are")]
+    Strangers,
     #[error("the client sent nothing for too long")]
     Idle,
     #[error("the client did not take its answer in time")]

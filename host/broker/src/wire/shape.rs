@@ -137,6 +137,8 @@ fn layout(key: ApiKey) -> &'static [Field] {
         ],
         ApiKey::DescribeGroups => &[All(TEXTS), Since(3, I8)],
         ApiKey::ListGroups => &[Since(4, TEXTS), Since(5, TEXTS)],
+        ApiKey::SaslHandshake => &[All(Text)],
+        ApiKey::SaslAuthenticate => &[All(Bytes)],
         ApiKey::ApiVersions => &[Since(3, Text), Since(3, Text)],
         ApiKey::CreateTopics => &[
             All(Array(&[All(Text), All(I32), All(I16), All(Array(&[All(I32), All(NUMBERS)])), All(CONFIGS)])),

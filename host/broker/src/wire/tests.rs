@@ -45,9 +45,9 @@ use kafka_protocol::messages::{
     IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
     ListGroupsRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest, ListTransactionsRequest,
     MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
-    OffsetForLeaderEpochRequest, ProduceRequest, ProducerId, RequestHeader, ResponseHeader, SyncGroupRequest,
-    TopicName, TransactionalId, TxnOffsetCommitRequest, alter_configs_request,
-    incremental_alter_configs_request,
+    OffsetForLeaderEpochRequest, ProduceRequest, ProducerId, RequestHeader, ResponseHeader,
+    SaslAuthenticateRequest, SaslHandshakeRequest, SyncGroupRequest, TopicName, TransactionalId,
+    TxnOffsetCommitRequest, alter_configs_request, incremental_alter_configs_request,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
@@ -98,7 +98,8 @@ fn place() -> Place {
     let topic_id = core.topics.create(HERE, 2, Default::default()).unwrap().id;
     let (closing, closed) = watch::channel(false);
     let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 9092));
-    let session = Session { core: Arc::new(core), local, peer: local, closing: closed };
+    let session =
+        Session { core: Arc::new(core), host: text("127.0.0.1"), port: 9092, peer: local, closing: closed };
     Place { _dir: dir, _closing: closing, session, topic_id, frames: Mutex::default() }
 }
 
@@ -346,6 +347,13 @@ async fn ask(place: &Place, key: ApiKey, v: i16) {
         ApiKey::ApiVersions => {
             let response = check(place, v, ApiVersionsRequest::default()).await;
             assert_eq!(response.api_keys.len(), SUPPORTED.len());
+        }
+        ApiKey::SaslHandshake => {
+            check(place, v, SaslHandshakeRequest::default().with_mechanism(text("PLAIN"))).await;
+        }
+        ApiKey::SaslAuthenticate => {
+            let request = SaslAuthenticateRequest::default();
+            check(place, v, request.with_auth_bytes(Bytes::from_static(b"token"))).await;
         }
         ApiKey::CreateTopics => {
             let topic = |topic, partitions| {

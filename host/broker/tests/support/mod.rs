@@ -35,13 +35,16 @@ pub fn each_broker(test: impl Fn(&mut Host)) {
     }
 }
 
+/// Changes the options of a broker before each start.
+type Configure = Box<dyn Fn(&mut Options) + Send + Sync>;
+
 /// A broker in a folder of its own, with a runtime of its own; or a client's view of another one.
 pub struct Host {
     pub dir: TempDir,
     pub runtime: tokio::runtime::Runtime,
     broker: Option<Broker>,
     /// `None` for a broker that is not ours to restart.
-    configure: Option<fn(&mut Options)>,
+    configure: Option<Configure>,
     address: String,
 }
 
@@ -50,7 +53,7 @@ impl Host {
         Host::with(|_| {})
     }
 
-    pub fn with(configure: fn(&mut Options)) -> Host {
+    pub fn with(configure: impl Fn(&mut Options) + Send + Sync + 'static) -> Host {
         let mut host = Host {
             dir: tempfile::tempdir().unwrap(),
             runtime: tokio::runtime::Builder::new_multi_thread()
@@ -59,7 +62,7 @@ impl Host {
                 .build()
                 .unwrap(),
             broker: None,
-            configure: Some(configure),
+            configure: Some(Box::new(configure)),
             address: String::new(),
         };
         host.open();
@@ -91,7 +94,7 @@ impl Host {
     }
 
     fn open(&mut self) {
-        let Some(configure) = self.configure else {
+        let Some(configure) = &self.configure else {
             return;
         };
         let mut options = options(self.dir.path());
@@ -122,6 +125,11 @@ impl Host {
 
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// How the process that embeds the broker reaches it.
+    pub fn inside(&self) -> lantern_broker::Inside {
+        self.broker.as_ref().unwrap().inside().clone()
     }
 
     pub fn create(&self, topic: &str, partitions: i32) {
