@@ -123,6 +123,14 @@ impl DataDir {
         moved.map_err(|source| Error::Io { path, source })
     }
 
+    /// The cluster that the log was moved to, and everything that reads it, if they were.
+    ///
+    /// # Errors
+    /// As for [`DataDir::moved`].
+    pub fn cluster(&self) -> Result<Option<String>, Error> {
+        Ok(self.moved()?.filter(|moved| moved.is_done).map(|moved| moved.cluster))
+    }
+
     /// Notes where the log is moved to.
     ///
     /// # Errors

@@ -87,6 +87,7 @@ impl Backup {
             &source,
             &self.file,
             self.force,
+            context.data.cluster()?.as_deref(),
             &mut |digest| artifact(&artifacts, digest),
             &mut |done, total| bar.show(done * PAGE_BYTES, total * PAGE_BYTES),
         );

@@ -99,6 +99,7 @@ impl Replay {
                 &replayed,
                 &self.out,
                 self.force,
+                context.data.cluster()?.as_deref(),
                 &mut |digest| super::backup::artifact(&artifacts, digest),
                 &mut |_, _| {},
             )?;

@@ -33,6 +33,17 @@ pub enum Error {
         /// The data folder.
         root: String,
     },
+    /// Its offsets are of another log.
+    #[error(
+        "the backup is of the log before that of {root} was moved to the cluster {cluster}, where its offsets mean other events: let it be \
+         built anew by `lantern rebuild`, or look at it with another --data-dir"
+    )]
+    OtherLog {
+        /// The data folder.
+        root: String,
+        /// The cluster.
+        cluster: String,
+    },
     /// It is no backup, or it cannot be read or written.
     #[error(transparent)]
     ReadModel(#[from] read_model::Error),
@@ -55,7 +66,12 @@ pub fn restore(
     replace: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Restored, Error> {
-    let name = backup::inspect(file)?.plugin;
+    let backup::Contents { plugin: name, log, .. } = backup::inspect(file)?;
+    if let Some(cluster) = data.cluster()?
+        && log.as_ref() != Some(&cluster)
+    {
+        return Err(Error::OtherLog { root: data.root().display().to_string(), cluster });
+    }
     let generations = Generations::of(data, &name)?;
     let before = generations.live();
     if before.is_some() && !replace {

@@ -2,7 +2,8 @@
 
 use super::durability::sync_folder;
 use super::hash::quoted;
-use super::{Checkpoints, Error, Snapshot, durability};
+use super::relocate::LOG;
+use super::{Checkpoints, Error, Snapshot, blueprint, durability};
 use rusqlite::{Connection, OptionalExtension};
 use std::fs::File;
 use std::io;
@@ -24,10 +25,13 @@ pub struct Contents {
     pub checkpoints: Checkpoints,
     /// The digests of the plugins that are in it.
     pub artifacts: Vec<String>,
+    /// The log that its offsets are of, where that was moved: see [`super::relocate`].
+    pub log: Option<String>,
 }
 
 /// Copies a read model as it is now to `target`, which is there whole or not at all. `artifact` gives the bytes of
-/// a plugin that wrote it, if they are there; `progress` is told how many pages of how many are copied.
+/// a plugin that wrote it, if they are there; `log` names the log that its offsets are of, where that was moved; `progress` is told
+/// how many pages of how many are copied.
 ///
 /// # Errors
 /// When `target` exists and is not to be replaced, or reading or writing fails.
@@ -35,6 +39,7 @@ pub fn write(
     source: &Path,
     target: &Path,
     replace: bool,
+    log: Option<&str>,
     artifact: &mut dyn FnMut(&str) -> io::Result<Option<Vec<u8>>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Contents, Error> {
@@ -63,6 +68,11 @@ pub fn write(
              CREATE TABLE {ARTIFACTS} (digest TEXT PRIMARY KEY, wasm BLOB NOT NULL) WITHOUT ROWID"
         ))
         .map_err(storage)?;
+        if let Some(log) = log {
+            // One that was begun after the move says nothing of it.
+            copy.execute("INSERT OR REPLACE INTO _lantern_meta (key, value) VALUES (?1, ?2)", (LOG, log))
+                .map_err(storage)?;
+        }
         for digest in snapshot.digests()? {
             if let Some(wasm) = artifact(&digest).map_err(file)? {
                 let insert = format!("INSERT INTO {ARTIFACTS} VALUES (?1, ?2)");
@@ -79,6 +89,10 @@ pub fn write(
         digest: snapshot.digest()?,
         checkpoints: snapshot.checkpoints()?,
         artifacts,
+        log: match log {
+            Some(log) => Some(log.to_owned()),
+            None => snapshot.ask(|connection| blueprint::meta(connection, LOG))?,
+        },
     })
 }
 
@@ -128,6 +142,7 @@ pub fn inspect(path: &Path) -> Result<Contents, Error> {
         digest: snapshot.digest()?,
         checkpoints: snapshot.checkpoints()?,
         artifacts,
+        log: snapshot.ask(|connection| blueprint::meta(connection, LOG))?,
     })
 }
 
@@ -213,6 +228,7 @@ mod tests {
             &scratch.path(),
             &target,
             false,
+            None,
             &mut |digest| Ok((digest == "d").then(|| b"bytes".to_vec())),
             &mut |done, total| {
                 assert!(done <= total);
@@ -231,9 +247,10 @@ mod tests {
             std::fs::read_dir(scratch.folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         let beside = names.iter().filter(|name| name.to_string_lossy().contains("backup")).count();
         assert_eq!(beside, 1, "one file, and nothing beside it: {names:?}");
-        assert!(write(&scratch.path(), &target, false, &mut |_| Ok(None), &mut |_, _| {}).is_err());
-        write(&scratch.path(), &target, true, &mut |_| Ok(None), &mut |_, _| {}).unwrap();
-        assert_eq!(inspect(&target).unwrap().checkpoints[&("a".into(), 0)], next);
+        assert!(write(&scratch.path(), &target, false, None, &mut |_| Ok(None), &mut |_, _| {}).is_err());
+        write(&scratch.path(), &target, true, Some("new"), &mut |_| Ok(None), &mut |_, _| {}).unwrap();
+        let again = inspect(&target).unwrap();
+        assert_eq!((again.checkpoints[&("a".into(), 0)], again.log.as_deref()), (next, Some("new")));
     }
 
     // A new host starts from the one file: what comes out of it is written on as if nothing had been.
@@ -244,7 +261,8 @@ mod tests {
         writer.begin_partition("a", 0, 0).unwrap();
         insert(&mut writer, 0..10);
         let (file, target) = (scratch.folder.path().join("backup.db"), scratch.folder.path().join("new.db"));
-        write(&scratch.path(), &file, false, &mut |_| Ok(Some(b"bytes".to_vec())), &mut |_, _| {}).unwrap();
+        write(&scratch.path(), &file, false, None, &mut |_| Ok(Some(b"bytes".to_vec())), &mut |_, _| {})
+            .unwrap();
         let mut kept = Vec::new();
         let mut keep = |digest: &str, bytes: &[u8]| {
             kept.push((digest.to_owned(), bytes.to_vec()));

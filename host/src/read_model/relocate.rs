@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What the read model remembers: the log that its offsets are of, where it was moved.
-const LOG: &str = "log";
+pub(super) const LOG: &str = "log";
 /// How long to wait for somebody else's lock.
 const BUSY: Duration = Duration::from_secs(5);
 

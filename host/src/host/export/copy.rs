@@ -7,7 +7,7 @@ use super::topics::{self, Settings};
 use crate::event::Record;
 use crate::log::{self, Assignment, Client, Consumer, TransactionalProducer};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl Export {
         let copy = client(&target, TARGET)?;
         let mut map = Map::open(&self.folder, &between)?;
         topics::prepare(&target, &copy, &settings, &map)?;
-        map.settle(&committed(&copy, &name, &settings)?)?;
+        map.settle(&committed(&copy, &name, &settings, &map)?)?;
 
         let consumer = source.consumer(&name, &start(&source, &settings, &map)?).map_err(of(SOURCE))?;
         let ends = ends(&source, &settings)?;
@@ -131,11 +131,23 @@ pub(super) fn client(options: &log::Options, which: &'static str) -> Result<Clie
     Client::new(options).map_err(of(which))
 }
 
-/// How far the copy is, as its brokers have committed it.
-fn committed(copy: &Client, name: &str, topics: &[Settings]) -> Result<BTreeMap<Place, i64>, Error> {
+/// How far the copy is, as its brokers have committed it: of the topics that are to be copied, and of those that were.
+fn committed(
+    copy: &Client,
+    name: &str,
+    topics: &[Settings],
+    map: &Map,
+) -> Result<BTreeMap<Place, i64>, Error> {
+    let wanted = topics.iter().flat_map(|it| it.partitions.iter().map(|id| (it.topic.as_str(), *id)));
+    let known = map.partitions.keys().map(|(topic, id)| (topic.as_str(), *id));
+    let mut partitions: BTreeMap<&str, BTreeSet<i32>> = BTreeMap::new();
+    for (topic, id) in wanted.chain(known) {
+        partitions.entry(topic).or_default().insert(id);
+    }
     let mut all = BTreeMap::new();
-    for Settings { topic, partitions, .. } in topics {
-        let known = copy.committed(name, topic, partitions).map_err(of(TARGET))?;
+    for (topic, ids) in partitions {
+        let ids: Vec<i32> = ids.into_iter().collect();
+        let known = copy.committed(name, topic, &ids).map_err(of(TARGET))?;
         all.extend(known.into_iter().map(|known| ((known.topic, known.partition), known.next_offset)));
     }
     Ok(all)
