@@ -2,7 +2,9 @@
 
 use super::copy::{Partition, Progress, Step};
 use super::error::{Error, TARGET, of};
-use super::map::{Chunk, Map, Run, Sum};
+use super::map::Map;
+use super::offsets::{Chunk, Run};
+use super::sum::Sum;
 use crate::event::Record;
 use crate::log::{Assignment, Client};
 use std::collections::BTreeMap;

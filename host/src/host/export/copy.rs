@@ -2,7 +2,9 @@
 
 use super::check;
 use super::error::{Error, SOURCE, TARGET, of};
-use super::map::{Between, Chunk, Map, Place, Runs, Sum};
+use super::map::{Between, Map, Place};
+use super::offsets::{Chunk, Runs};
+use super::sum::Sum;
 use super::topics::{self, Settings};
 use crate::event::Record;
 use crate::log::{self, Assignment, Client, Consumer, TransactionalProducer};

@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! * [`Export`]: copies topics, in transactions that say how far they are.
-//! * [`map`]: which offset of the log is which of the copy.
+//! * [`map`]: the file that says which offset of the log is which of the copy.
+//! * [`offsets`]: the same for one partition; `sum`: what its records are compared by.
 //! * `topics`: the copy's topics and their settings.
 //! * `check`: compares the copy with what was read.
 //! * [`switch`]: has read models, aggregates and groups go on from the copy.
@@ -12,6 +13,8 @@ mod check;
 mod copy;
 mod error;
 pub mod map;
+pub mod offsets;
+mod sum;
 pub mod switch;
 mod topics;
 
