@@ -134,7 +134,7 @@ fn choose(
         Some(exchange) => (response, Ok(Chosen { exchange, mechanism, is_bare: envelope.version == 0 })),
         None => {
             let code = ResponseError::UnsupportedSaslMechanism.code();
-            (response.with_error_code(code), Err(Error::Mechanism(mechanism)))
+            (response.with_error_code(code), Err(Error::Mechanism(shown(&mechanism))))
         }
     };
     Ok((envelope.encode::<SaslHandshakeRequest>(&response)?, outcome))
@@ -146,7 +146,15 @@ async fn step(chosen: &mut Chosen, message: Bytes) -> Result<Step, Error> {
     let _turn = CHECKING.acquire().await;
     // Other tasks of this thread go on elsewhere meanwhile.
     let stepped = tokio::task::block_in_place(|| chosen.exchange.step(&message));
-    stepped.map_err(|Refused { user }| Error::Refused { user, mechanism: chosen.mechanism.clone() })
+    stepped.map_err(|Refused { user }| Error::Refused {
+        user: shown(&user),
+        mechanism: chosen.mechanism.clone(),
+    })
+}
+
+/// As much of a stranger's text as the log takes.
+fn shown(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 fn bare(message: &[u8]) -> Bytes {

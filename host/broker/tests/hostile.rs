@@ -32,10 +32,13 @@ const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// The requests of one connection, each without its length.
 type Session = Vec<Vec<u8>>;
 
+/// What one connection's client has sent so far.
+type Sent = Arc<Mutex<Vec<u8>>>;
+
 /// A socket before the broker that writes down what clients send.
 struct Recorder {
     address: String,
-    connections: Arc<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>,
+    connections: Arc<Mutex<Vec<Sent>>>,
 }
 
 impl Recorder {
@@ -43,7 +46,7 @@ impl Recorder {
     fn start() -> (Recorder, impl FnOnce(&str)) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let connections = Arc::<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>::default();
+        let connections = Arc::<Mutex<Vec<Sent>>>::default();
         let recorder = Recorder { address, connections: Arc::clone(&connections) };
         let begin = move |broker: &str| {
             let broker = broker.to_owned();
@@ -52,7 +55,7 @@ impl Recorder {
                 for client in listener.incoming() {
                     let client = client.unwrap();
                     let broker = TcpStream::connect(&broker).unwrap();
-                    let sent = Arc::<Mutex<Vec<u8>>>::default();
+                    let sent = Sent::default();
                     connections.lock().unwrap().push(Arc::clone(&sent));
                     let (to_client, from_broker) = (client.try_clone().unwrap(), broker.try_clone().unwrap());
                     std::thread::spawn(move || {

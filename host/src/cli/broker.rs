@@ -1,6 +1,7 @@
 //! `lantern broker`: the embedded broker alone.
 
 use super::Context;
+use super::broker_user::User;
 use crate::host::Log;
 use anyhow::{Context as _, bail};
 use std::net::SocketAddr;
@@ -12,16 +13,29 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Any client of Kafka's protocol can use it, and so do Lantern's other commands on the same data folder. `lantern run` brings
 /// its own: stop this one first. SIGTERM and ctrl-c let what is under way be answered, and end it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  lantern broker --listen 127.0.0.1:9092")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  lantern broker --listen 127.0.0.1:9092\n  lantern broker user alice"
+)]
 pub struct Broker {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Where clients connect [default: `listen` under [broker], else a free port on loopback].
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<SocketAddr>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    User(User),
+}
+
 impl Broker {
     /// Runs until a signal.
     pub fn run(self, mut context: Context) -> anyhow::Result<ExitCode> {
+        if let Some(Action::User(user)) = self.action {
+            return user.run();
+        }
         if let Some(servers) = context.config.kafka.servers() {
             bail!(
                 "the configuration names the broker {servers}, and this would start another: \

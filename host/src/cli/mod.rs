@@ -3,6 +3,7 @@
 mod aggregate;
 mod backup;
 mod broker;
+mod broker_user;
 mod build;
 mod command;
 mod config;

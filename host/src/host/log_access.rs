@@ -4,7 +4,7 @@ use super::Error;
 use crate::config::Config;
 use crate::data_dir::{self, DataDir, Lock, Moved};
 use crate::log;
-use lantern_broker::{Broker, Inside};
+use lantern_broker::{Broker, Inside, Login};
 
 /// What is behind the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +62,9 @@ impl Log {
         let broker = Broker::start(options).await?;
         let address = broker.address().to_string();
         lock.announce_broker(&address, true)?;
+        let way = broker.inside();
         Ok(Log {
-            options: inside(&config.kafka, broker.inside()),
+            options: inside(&config.kafka, &way.address.to_string(), way.login.as_ref()),
             address,
             place: Place::Here,
             broker: Some(broker),
@@ -91,9 +92,10 @@ impl Log {
                 let Some(address) = holder.broker.clone() else {
                     return Err(data_dir::Error::Held { root, holder }.into());
                 };
-                let options = match Inside::of(&data.log()).filter(|_| holder.embedded) {
-                    Some(way) => inside(&config.kafka, &way),
-                    None => at(&config.kafka, &address),
+                let options = match (holder.embedded, Inside::of(&data.log())) {
+                    (true, Some(way)) => inside(&config.kafka, &way.address.to_string(), way.login.as_ref()),
+                    (true, None) => inside(&config.kafka, &address, None),
+                    (false, _) => at(&config.kafka, &address),
                 };
                 Ok(Log { options, address, place: Place::Elsewhere, broker: None, lock: None })
             }
@@ -177,16 +179,18 @@ fn at(settings: &log::Options, address: &str) -> log::Options {
     options
 }
 
-/// The embedded broker asks everybody for a password where it is told to, and has one for those who may read its folder.
-fn inside(settings: &log::Options, way: &Inside) -> log::Options {
-    let mut options = at(settings, &way.address.to_string());
-    if let Some(login) = &way.login {
-        options.extend([
+/// The embedded broker has a login of its own for those who may read its folder, where it asks for one. Whatever else is set is about
+/// another broker.
+fn inside(settings: &log::Options, address: &str, login: Option<&Login>) -> log::Options {
+    let mut options = at(settings, address);
+    match login {
+        None => options.set("security.protocol", "plaintext"),
+        Some(login) => options.extend([
             ("security.protocol", "sasl_plaintext"),
             ("sasl.mechanism", "SCRAM-SHA-256"),
             ("sasl.username", login.user.as_str()),
             ("sasl.password", login.password.as_str()),
-        ]);
+        ]),
     }
     options
 }

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 /// As many as Kafka allows: a credential that is guessed at costs the most, and moves to Kafka.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(16_384).unwrap();
 /// Clients refuse fewer (Java's does), as RFC 7677 has it.
-const ITERATIONS_MIN: u32 = 4_096;
+const ITERATIONS_MIN: NonZeroU32 = NonZeroU32::new(4_096).unwrap();
 /// More would let a login cost seconds.
 const ITERATIONS_MAX: u32 = 1_000_000;
 const SALT_BYTES: usize = 16;
@@ -158,10 +158,16 @@ impl Credential {
             1..=PASSWORD_BYTES_MAX => {}
             _ => return Err(CredentialError::TooLong),
         }
-        let keys = Hash::ALL.map(|hash| {
-            let salt = random(SALT_BYTES)?;
-            Ok(Keys::of(password, hash, salt, ITERATIONS))
-        });
+        Credential::made(password, ITERATIONS)
+    }
+
+    /// For a password that is random and long: nobody guesses at it, so that a login may be cheap.
+    pub(crate) fn of_random(password: &str) -> Result<Credential, CredentialError> {
+        Credential::made(password, ITERATIONS_MIN)
+    }
+
+    fn made(password: &str, iterations: NonZeroU32) -> Result<Credential, CredentialError> {
+        let keys = Hash::ALL.map(|hash| Ok(Keys::of(password, hash, random(SALT_BYTES)?, iterations)));
         let keys = keys.into_iter().collect::<Result<_, _>>()?;
         Ok(Credential { keys })
     }
@@ -252,7 +258,7 @@ fn parse(word: &str) -> Result<Keys, CredentialError> {
     if !fits {
         return Err(CredentialError::Malformed);
     }
-    if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations.get()) {
+    if !(ITERATIONS_MIN.get()..=ITERATIONS_MAX).contains(&iterations.get()) {
         return Err(CredentialError::Iterations);
     }
     Ok(Keys { hash, iterations, salt, stored, server })

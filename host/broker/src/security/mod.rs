@@ -117,7 +117,7 @@ impl Door {
 
     /// For those who share the broker's folder.
     pub(crate) fn inside(login: &Login) -> Result<Door, Error> {
-        let users = BTreeMap::from([(login.user.clone(), Credential::new(&login.password)?)]);
+        let users = BTreeMap::from([(login.user.clone(), Credential::of_random(&login.password)?)]);
         let users = Some(Arc::new(Users::new(users)));
         Ok(Door { tls: None, users, advertise: None, strangers: Arc::default() })
     }
