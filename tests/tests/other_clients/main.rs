@@ -4,11 +4,13 @@
 //! - [`tools`]: the Java client, by the tools that Kafka comes with.
 //! - [`streams`]: Kafka Streams, whose exactly once needs everything that a broker promises.
 //! - [`kcat`]: librdkafka as Debian has it.
+//! - [`libraries`]: clients of other languages, which all do the same.
 //!
 //! What is expected is what Apache Kafka does: with `LANTERN_TESTS_BROKER=HOST:PORT` the same runs on any broker that
 //! is empty, one test at a time.
 
 mod kcat;
+mod libraries;
 mod streams;
 mod tools;
 
