@@ -136,6 +136,7 @@ pub fn run(folder: &Path, runs: usize, parameters: &Parameters, json: bool) -> R
 
 fn measure(folder: &Path, contender: Contender, jars: &Jars, parameters: &Parameters) -> Result<Run> {
     const TOPIC: &str = "messages";
+    const WARM_UP: &str = "warm-up";
     empty(folder)?;
     let (server, started) = Server::start(contender, jars, folder)?;
     let process = server.process().to_string();
@@ -143,6 +144,10 @@ fn measure(folder: &Path, contender: Contender, jars: &Jars, parameters: &Parame
     let messages = parameters.broker_messages;
     let millions = messages as f64 / 1e6;
 
+    // Java compiles what it has run often; what is measured is a broker that has run for a while.
+    let warm_up = messages / 2;
+    load::produce(server.address(), WARM_UP, warm_up, parameters.broker_message_bytes)?;
+    load::consume(server.address(), WARM_UP, warm_up)?;
     let cpu = meter::cpu_s(&process)?;
     let produced_per_s = load::produce(server.address(), TOPIC, messages, parameters.broker_message_bytes)?;
     let produce_cpu_s = (meter::cpu_s(&process)? - cpu) / millions;

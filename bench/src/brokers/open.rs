@@ -20,8 +20,6 @@ pub struct Opening {
     pub after: &'static str,
     /// Until it told where each partition ends, in milliseconds.
     pub ms: f64,
-    /// Bytes of its folder.
-    pub bytes: u64,
 }
 
 /// Fills a log, and starts the broker after each way to end.
@@ -48,7 +46,7 @@ pub fn measure(
         ensure!(load::ends(server.address(), TOPIC)? == ends, "messages are lost");
         let ms = started.elapsed().as_secs_f64() * 1e3;
         report::progress(&format!("{}: {ms:.0} ms after {after}", contender.name()));
-        openings.push(Opening { contender, after, ms, bytes: size(folder)? });
+        openings.push(Opening { contender, after, ms });
         Ok(server)
     };
     server.kill()?;
@@ -75,14 +73,4 @@ fn remove_checkpoints(folder: &Path) -> Result<()> {
         fs::remove_file(partition?.path().join("checkpoint"))?;
     }
     Ok(())
-}
-
-fn size(folder: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let about = entry.metadata()?;
-        bytes += if about.is_dir() { size(&entry.path())? } else { about.len() };
-    }
-    Ok(bytes)
 }

@@ -37,7 +37,7 @@ pub fn print(
         return line(&serde_json::to_string_pretty(&json!({ "runs": runs, "openings": openings }))?);
     }
     line(&format!(
-        "\n{} messages of {} bytes in 4 partitions, acks=all; then {} a second for {} s, linger 0",
+        "\n{} messages of {} bytes in 4 partitions, acks=all, after half as many that are not counted; then {} a second for {} s, linger 0",
         parameters.broker_messages,
         parameters.broker_message_bytes,
         parameters.broker_rate,
@@ -45,8 +45,10 @@ pub fn print(
     ))?;
     line(&of_runs(runs).to_string())?;
     if !openings.is_empty() {
-        let bytes = openings.iter().map(|opening| opening.bytes).max().unwrap_or_default();
-        line(&format!("\nStarts with a log of {:.2} GB in the page cache, ms", bytes as f64 / 1e9))?;
+        line(&format!(
+            "\nStarts with a log of {} MB of messages, in the page cache, until it tells where they end, ms",
+            parameters.broker_open_mb
+        ))?;
         line(&of_openings(openings).to_string())?;
     }
     line(
