@@ -108,6 +108,16 @@ impl Part {
         self.stdin = None;
     }
 
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// What a contender tells when it is done.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use crate::report;
 use crate::workload::{Keys, Made, Workload};
 use anyhow::{Context as _, Result, ensure};
 use lantern::log::{Client, Options, Producer};
-use lantern_broker::Broker;
+use lantern_broker::{Broker, Fsync};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -112,15 +112,27 @@ fn records(client: &Client, topic: &str) -> Result<u64> {
 ///
 /// # Errors
 /// When it does not start.
-pub fn serve(folder: PathBuf) -> Result<()> {
+pub fn serve(folder: PathBuf, fsync: Fsync) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let options = lantern_broker::Options { dir: folder, ..lantern_broker::Options::default() };
+        let options = lantern_broker::Options { dir: folder, fsync, ..lantern_broker::Options::default() };
         let broker = Broker::start(options).await?;
         report::line(&broker.address().to_string())?;
         // Whether it ends or cannot be read, nobody is there any more.
         let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
         broker.shutdown().await?;
         Ok(())
+    })
+}
+
+/// When the embedded broker forces records to the disk, as a flag says it.
+///
+/// # Errors
+/// When it says something else.
+pub fn fsync(text: &str) -> Result<Fsync> {
+    Ok(match text {
+        "always" => Fsync::Always,
+        "never" => Fsync::Never,
+        _ => Fsync::EveryMs(text.parse().context("always, never, or a number of milliseconds")?),
     })
 }

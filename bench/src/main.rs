@@ -10,10 +10,12 @@
 //! * [`queries`]: queries over HTTP, and events until they are seen in one.
 //! * [`deployments`]: swaps under load, rebuilds and checks.
 //! * [`commands`]: commands beside appends of the same bytes.
+//! * [`brokers`]: the embedded broker beside Apache Kafka.
 //! * [`languages`]: what plugins cost by the language that they are written in.
 //! * [`compare`]: all must end with the same tables.
 //! * [`report`]: what is printed.
 
+mod brokers;
 mod child;
 mod commands;
 mod compare;
@@ -93,6 +95,11 @@ struct Bench {
     /// Measure plugins in every language instead, and write the table of docs/languages.md.
     #[arg(long, conflicts_with_all = ["deployments", "commands", "queries"])]
     languages: bool,
+    /// Measure the embedded broker instead, beside Apache Kafka.
+    #[arg(long, conflicts_with_all = ["deployments", "commands", "queries", "languages"])]
+    broker: bool,
+    #[command(flatten)]
+    of_brokers: brokers::Parameters,
     /// Print everything that was measured as JSON.
     #[arg(long)]
     json: bool,
@@ -107,6 +114,9 @@ enum Part {
         /// Where its log is.
         #[arg(long)]
         folder: PathBuf,
+        /// When it forces records to the disk: `always`, `never`, or every so many milliseconds.
+        #[arg(long, default_value = "always", value_parser = log::fsync)]
+        fsync: lantern_broker::Fsync,
     },
     /// Apply a topic, and tell what it took.
     #[command(hide = true)]
@@ -116,7 +126,7 @@ enum Part {
 fn main() -> Result<()> {
     let Cli { part, bench } = Cli::parse();
     match part {
-        Some(Part::Broker { folder }) => log::serve(folder),
+        Some(Part::Broker { folder, fsync }) => log::serve(folder, fsync),
         Some(Part::Contend(job)) => report::line(&serde_json::to_string(&job.run()?)?),
         None => bench.run(),
     }
@@ -127,6 +137,9 @@ impl Bench {
         let temporary = tempfile::tempdir()?;
         let folder = self.folder.as_deref().unwrap_or(temporary.path());
         std::fs::create_dir_all(folder)?;
+        if self.broker {
+            return brokers::run(folder, self.runs, &self.of_brokers, self.json);
+        }
         if self.languages {
             return languages::run(folder, self.runs, self.json);
         }

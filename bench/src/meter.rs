@@ -68,7 +68,7 @@ impl Meter {
             first_commit_s: (first - self.start).as_secs_f64(),
             events_per_s: events as f64 / (self.last - since).as_secs_f64().max(f64::MIN_POSITIVE),
             cpu_s_per_million: cpu_s * 1e6 / self.events.max(1) as f64,
-            rss_peak_bytes: rss_peak_bytes()?,
+            rss_peak_bytes: rss_peak_bytes("self")?,
         })
     }
 }
@@ -88,10 +88,26 @@ pub fn cpu_s(process: &str) -> Result<f64> {
     Ok((ticks()? + ticks()?) / TICKS_PER_S)
 }
 
-fn rss_peak_bytes() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak memory (VmHWM)")?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+/// The most memory that a process had, by its number or `self`, in bytes.
+///
+/// # Errors
+/// When there is no such process.
+pub fn rss_peak_bytes(process: &str) -> Result<u64> {
+    memory_bytes(process, "VmHWM:")
+}
+
+/// The memory that a process has.
+///
+/// # Errors
+/// When there is no such process.
+pub fn rss_bytes(process: &str) -> Result<u64> {
+    memory_bytes(process, "VmRSS:")
+}
+
+fn memory_bytes(process: &str, name: &str) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib: u64 =
+        line.with_context(|| format!("no {name}"))?.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kib * 1024)
 }

@@ -6,6 +6,7 @@
 //! test that kills Kafka starts its own.
 
 mod jars;
+mod programs;
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -112,7 +113,7 @@ impl Kafka {
     }
 
     fn format(&self) -> Result<()> {
-        let output = java(&self.jars, "128m", "kafka.tools.StorageTool")
+        let output = java(&self.jars.join("*"), "128m", "kafka.tools.StorageTool")
             .args(["format", "--cluster-id", "bGFudGVybi10ZXN0cy0wMQ", "--config"])
             .arg(self.dir.path().join("server.properties"))
             .output()?;
@@ -126,7 +127,7 @@ impl Kafka {
     }
 
     fn spawn(&self) -> Result<Child> {
-        let kafka = java(&self.jars, "384m", "kafka.Kafka");
+        let kafka = java(&self.jars.join("*"), "384m", "kafka.Kafka");
         let log = File::options().create(true).append(true).open(self.log_path())?;
         Command::new("sh")
             .args(["-c", WATCHDOG, "sh"])
@@ -206,7 +207,26 @@ pub fn available() -> bool {
 ///
 /// Where Java, Maven or the jars are missing: [`available`] tells.
 pub fn tool(class: &str) -> Result<Command> {
-    Ok(java(&jars::fetch()?, "128m", class))
+    Ok(java(&jars::fetch()?.join("*"), "128m", class))
+}
+
+/// A program of `tests/clients/java`. `None` where it cannot be compiled: then it was said that the test is skipped.
+///
+/// # Errors
+///
+/// Where its sources are wrong.
+pub fn program(class: &str) -> Result<Option<Command>> {
+    let Some(jars) = jars_or_skip() else {
+        return Ok(None);
+    };
+    if Command::new("javac").arg("-version").output().is_err() {
+        skip("javac: apt-get install openjdk-17-jdk-headless");
+        return Ok(None);
+    }
+    let mut paths = programs::compile(&jars)?.into_os_string();
+    paths.push(":");
+    paths.push(jars.join("*"));
+    Ok(Some(java(Path::new(&paths), "128m", class)))
 }
 
 fn jars_or_skip() -> Option<PathBuf> {
@@ -233,8 +253,8 @@ pub fn free_port() -> Result<u16> {
         .context("no free port below 32000 on loopback")
 }
 
-/// A Java virtual machine that starts quickly and stays small, with Kafka's classes.
-fn java(jars: &Path, heap_max: &str, class: &str) -> Command {
+/// A Java virtual machine that starts quickly and stays small, with these classes.
+fn java(classes: &Path, heap_max: &str, class: &str) -> Command {
     let mut command = Command::new("java");
     command
         .arg(format!("-Xmx{heap_max}"))
@@ -244,7 +264,7 @@ fn java(jars: &Path, heap_max: &str, class: &str) -> Command {
             crate::target::tests_dir().join("kafka/log4j2.properties").display()
         ))
         .arg("-cp")
-        .arg(jars.join("*"))
+        .arg(classes)
         .arg(class);
     command
 }

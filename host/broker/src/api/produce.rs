@@ -120,8 +120,8 @@ fn checked(records: &[u8], version: i16) -> Result<Header, Failure> {
             "the record count and the last offset of the batch disagree",
         ));
     }
-    let half_idempotent =
-        (header.producer_id >= 0) != (header.producer_epoch >= 0 && header.base_sequence >= 0);
+    // Without a producer id, the other two say nothing: some clients leave zeros there.
+    let half_idempotent = header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0);
     if half_idempotent || (header.is_transactional() && header.producer_id < 0) {
         return Err(Failure::new(
             ResponseError::InvalidRecord,
