@@ -255,12 +255,24 @@ mod tests {
         }
     }
 
+    /// Leaves something to start from for the fuzz targets, when it is told where.
+    fn leave(target: &str, name: &str, bytes: &[u8]) {
+        if let Some(corpus) = std::env::var_os("LANTERN_CORPUS") {
+            let folder = Path::new(&corpus).join(target);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+
     // What a disk gives back may be anything. Damage is named or cut off; it never ends the process.
     #[test]
     fn a_damaged_file_ends_nothing_but_its_start() {
         let check = |seed: u64| {
             let dir = tempfile::tempdir().unwrap();
             let folder = Folder::new(dir.path());
+            for n in 0..folder.files.len() {
+                leave("stored", &format!("file-{n}"), &[&[n as u8, 1], folder.file(n)].concat());
+            }
             let mut random = Random(seed);
             for n in 0..20 {
                 let bytes = random.damaged(folder.file(n));
@@ -276,6 +288,7 @@ mod tests {
     fn a_batch_with_a_right_checksum_may_hold_anything() {
         let mut random = Random(3);
         let good = one_record(0);
+        leave("records", "good", &good);
         for _ in 0..20_000 {
             records(&random.damaged(&good));
         }
