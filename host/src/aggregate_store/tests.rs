@@ -120,3 +120,29 @@ fn a_file_of_something_else_is_refused() {
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
     assert!(matches!(Store::open(&path, "account", "accounts"), Err(Error::Foreign { .. })));
 }
+
+// Moved twice, a checkpoint would pass over events; moved in part, an event would lie elsewhere than its place says.
+#[test]
+fn a_store_is_moved_whole_and_once() {
+    let (_folder, path) = scratch();
+    {
+        let mut store = Store::open(&path, "account", "accounts").unwrap();
+        let transaction = store.begin().unwrap();
+        assert!(transaction.append("a", &event(1)).unwrap() && transaction.append("a", &event(2)).unwrap());
+        transaction.keep_position("accounts", 2, 21).unwrap();
+        transaction.keep_position("accounts.decisions", 0, 7).unwrap();
+        transaction.commit().unwrap();
+    }
+    let check = |topic: &str, dry: bool, uncovered: Option<i64>, expected: (i64, i64)| {
+        let to = |at: &str, _: i32, offset: i64| (at == "accounts" || at == topic).then_some(offset + 100);
+        let found = relocate(&path, "new", &to, dry).unwrap();
+        assert_eq!(found.map(|(_, _, offset)| offset), uncovered);
+        let store = Store::open(&path, "account", "accounts").unwrap();
+        let offset = store.events_after("a", 1, 1).unwrap()[0].offset;
+        assert_eq!((store.position().unwrap()[&("accounts".into(), 2)], offset), expected, "{topic}, {dry}");
+    };
+    check("", false, Some(7), (21, 20));
+    check("accounts.decisions", true, None, (21, 20));
+    check("accounts.decisions", false, None, (121, 120));
+    check("accounts.decisions", false, None, (121, 120));
+}

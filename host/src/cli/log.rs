@@ -157,6 +157,8 @@ fn switched(context: &Context, consent: &Consent, json: bool) -> anyhow::Result<
         return Ok(ExitCode::FAILURE);
     }
     let mut config = context.config.clone();
+    // What is set is for the cluster.
+    config.kafka = Options::default();
     // Nobody else is to append to it meanwhile.
     config.broker.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let log = context.wait(Access::embedded(&config, &context.data, "lantern log switch"))?;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::IsError as _;
+use rdkafka::error::{IsError as _, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
@@ -15,6 +16,11 @@ use super::{Admin, Assignment, Consumer, Error, Options, Partitions};
 
 /// How long a question to a broker may take.
 pub(super) const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long brokers may take to find out which of them keeps a group.
+const COORDINATOR_MAX: Duration = Duration::from_secs(15);
+/// How often they are asked meanwhile.
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// The topics of Kafka's own that it does not mark.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
@@ -190,7 +196,7 @@ impl Client {
         for partition in partitions {
             list.add_partition(topic, *partition);
         }
-        let answer = client.committed_offsets(list, METADATA_TIMEOUT);
+        let answer = patiently(|| client.committed_offsets(list.clone(), METADATA_TIMEOUT));
         let answer = answer.map_err(|error| client.context().explain_error(&error, &what, Some(topic)))?;
         let offset = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };
         let known = answer.elements().into_iter().filter_map(|element| {
@@ -281,4 +287,27 @@ impl fmt::Debug for Client {
 pub(super) fn create(options: &Options, config: &ClientConfig) -> Result<BaseConsumer<Context>, Error> {
     let context = Context::new(options.servers().unwrap_or_default());
     BaseConsumer::from_config_and_context(config, context).map_err(|error| Error::creation(&error))
+}
+
+/// Asks again while the brokers are still finding out which of them keeps a group, as they do after their start.
+pub(super) fn patiently<T>(mut ask: impl FnMut() -> KafkaResult<T>) -> KafkaResult<T> {
+    let since = Instant::now();
+    loop {
+        match ask() {
+            Err(error)
+                if since.elapsed() < COORDINATOR_MAX
+                    && matches!(
+                        error.rdkafka_error_code(),
+                        Some(
+                            Code::CoordinatorLoadInProgress
+                                | Code::CoordinatorNotAvailable
+                                | Code::NotCoordinator
+                        )
+                    ) =>
+            {
+                thread::sleep(ASK_EVERY);
+            }
+            answer => return answer,
+        }
+    }
 }

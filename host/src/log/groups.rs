@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::{METADATA_TIMEOUT, create};
+use super::client::{METADATA_TIMEOUT, create, patiently};
 use super::context::Context;
 use super::link::offsets;
 use super::{Assignment, Client, Error, Options};
@@ -79,7 +79,7 @@ impl Groups {
     pub fn list(&self, name: Option<&str>) -> Result<Vec<Group>, Error> {
         let context = self.client.context();
         context.forget();
-        let answer = self.client.fetch_group_list(name, METADATA_TIMEOUT);
+        let answer = patiently(|| self.client.fetch_group_list(name, METADATA_TIMEOUT));
         let answer = answer.map_err(|error| context.explain_error(&error, "listing groups", None))?;
         let mut groups: Vec<Group> = answer
             .groups()
@@ -115,7 +115,7 @@ impl Groups {
         let mut config = self.options.consumer(None)?;
         config.set("group.id", group);
         let client = create(&self.options, &config)?;
-        let committed = offsets(next).and_then(|list| client.commit(&list, CommitMode::Sync));
+        let committed = offsets(next).and_then(|list| patiently(|| client.commit(&list, CommitMode::Sync)));
         committed.map_err(|error| client.context().explain_error(&error, &what, None))
     }
 
@@ -138,7 +138,8 @@ impl Groups {
         }
         let context = client.context();
         let refused = |error: KafkaError| context.explain_error(&error, &what, None);
-        let answer = client.committed_offsets(list, METADATA_TIMEOUT).map_err(refused)?;
+        let answer =
+            patiently(|| client.committed_offsets(list.clone(), METADATA_TIMEOUT)).map_err(refused)?;
         let mut read = Vec::new();
         for element in answer.elements() {
             let Offset::Offset(committed) = element.offset() else { continue };
