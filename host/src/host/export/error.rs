@@ -9,12 +9,12 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// One of the logs.
-    #[error("{which}: {source}")]
+    #[error("{which}: {error}")]
     Log {
         /// Which one.
         which: &'static str,
         /// What it said.
-        source: log::Error,
+        error: log::Error,
     },
     /// A transaction of the copy.
     #[error("the copy: {0}. Run the same command again: it goes on where the last committed chunk ended")]
@@ -176,7 +176,7 @@ pub enum Error {
 
 /// Names the log that an error is of.
 pub(super) fn of(which: &'static str) -> impl Fn(log::Error) -> Error {
-    move |source| Error::Log { which, source }
+    move |error| Error::Log { which, error }
 }
 
 /// The log that is copied.
