@@ -198,10 +198,14 @@ export interface Where {
   toString(): string;
 }
 
+/** Fields of an object that there is room for at first. */
+const FIELDS: i32 = 8;
+
 /** A piece of JSON. What is asked of it and is not there fails the event, as its fault, and says where. */
 export class Json {
   /** Of an object: name's position and end, value's position and end, one after the other. */
-  private fields: usize[] = [];
+  private fields: StaticArray<usize> = new StaticArray<usize>(FIELDS * 4);
+  private used: i32 = 0;
   private next: i32 = 0;
 
   constructor(
@@ -222,27 +226,31 @@ export class Json {
   reopen(start: usize, end: usize): void {
     this.start = start;
     this.end = end;
-    this.fields.length = this.next = 0;
+    this.used = this.next = 0;
     this.open();
   }
 
   private open(): void {
     const reader = objects;
     reader.read(this.start, this.end);
-    const fields = this.fields;
+    let fields = this.fields;
+    let used = 0;
     let right = reader.expect(0x7b, "expected an object");
     for (let i = 0; right && reader.peek() != 0x7d; i++) {
       right = (i == 0 || reader.expect(0x2c, "expected `,` or `}`")) && reader.expect(0x22, "expected a field's name");
       if (!right) break;
-      fields.push(reader.at);
+      if (used == fields.length) this.fields = fields = StaticArray.concat(fields, new StaticArray<usize>(used));
+      unchecked((fields[used] = reader.at));
       right = reader.text() != 0;
-      fields.push(reader.at - 1);
+      unchecked((fields[used + 1] = reader.at - 1));
       right = right && reader.expect(0x3a, "expected `:`");
       reader.peek();
-      fields.push(reader.at);
+      unchecked((fields[used + 2] = reader.at));
       right = right && reader.value(0);
-      fields.push(reader.at);
+      unchecked((fields[used + 3] = reader.at));
+      used += 4;
     }
+    this.used = used;
     if (right) {
       reader.at++;
       reader.peek();
@@ -259,7 +267,7 @@ export class Json {
   /** Where a field's value begins in `fields`, -1 without one. Fields are mostly asked for in their order. */
   private find(name: string): i32 {
     const fields = this.fields;
-    const count = fields.length;
+    const count = this.used;
     for (let i = 0, at = this.next; i < count; i += 4, at += 4) {
       if (at >= count) at = 0;
       const from = unchecked(fields[at]);
