@@ -499,5 +499,12 @@ pub fn built(name: &str) -> Result<PathBuf> {
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(target::tests_dir());
+    // What cargo says of the running test: build scripts that look at it would be run again, and everything behind them compiled.
+    for (name, _) in std::env::vars_os() {
+        let is_of_the_test = |start: &str| name.to_str().is_some_and(|name| name.starts_with(start));
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].into_iter().any(is_of_the_test) {
+            command.env_remove(name);
+        }
+    }
     command
 }
