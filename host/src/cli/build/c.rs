@@ -55,7 +55,7 @@ impl Compiler for C {
         let mut compiler = self.command(project);
         compiler.args(FLAGS).arg("-I").arg(&project.sdk).arg("-o").arg(&out);
         // A plugin that meets the contract by itself exports what the SDK would export too.
-        if sources.iter().any(|source| mentions_sdk(source)) {
+        if mentions_sdk(&project.dir) {
             compiler.arg(project.sdk.join("lantern.c"));
         }
         // As they are called from the project's folder, where the compiler runs, so that its messages are short.
@@ -65,8 +65,15 @@ impl Compiler for C {
     }
 }
 
-fn mentions_sdk(source: &Path) -> bool {
-    fs::read(source).is_ok_and(|text| text.windows(HEADER.len()).any(|part| part == HEADER.as_bytes()))
+/// Whether a source or a header of the project includes the SDK.
+fn mentions_sdk(dir: &Path) -> bool {
+    let files = [dir.to_owned(), dir.join("src")].into_iter().flat_map(fs::read_dir).flatten().flatten();
+    files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "c" || kind == "h"))
+        .any(|path| {
+            fs::read(path).is_ok_and(|text| text.windows(HEADER.len()).any(|part| part == HEADER.as_bytes()))
+        })
 }
 
 /// Whether the system's clang makes WebAssembly with a C library.
