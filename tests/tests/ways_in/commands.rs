@@ -10,6 +10,7 @@ use lantern_tests::guest::{Plugin, assembled, plugin, unique_topic};
 use lantern_tests::http::ask;
 use lantern_tests::log::{Log, each_log, on};
 use lantern_tests::site::Site;
+use lantern_tests::wait;
 use lantern_tests::whole::await_whole;
 use serde_json::{Value, json};
 
@@ -122,7 +123,13 @@ fn a_plugin_that_is_put_back_or_halts_is_a_failed_deployment() -> Result<()> {
                 (!is_over.load(Ordering::Relaxed)).then(ordered)
             });
             let producing = scope.spawn(|| client::produce(site.address(), &topic, until_over));
-            let refused = check(&site, ["deploy", &faulty], 1, &["was put back", "unreachable"]);
+            // A producer takes its time to begin.
+            let has_begun = wait::until("an event has come", || {
+                let applied = site.read_model("ledger")?.number("SELECT count(*) FROM entries")?;
+                Ok((applied > 0).then_some(()))
+            });
+            let refused = has_begun
+                .and_then(|()| check(&site, ["deploy", &faulty], 1, &["was put back", "unreachable"]));
             is_over.store(true, Ordering::Relaxed);
             let produced = producing.join().map_err(|_| anyhow::anyhow!("the producer panicked"));
             produced?.and(refused)
