@@ -153,6 +153,23 @@ pub fn produce(address: &str, topic: &str, records: impl IntoIterator<Item = New
     Ok(())
 }
 
+/// Writes a record that is taken back: the partition's end goes on, and there is nothing to read.
+///
+/// # Errors
+///
+/// Where the broker refuses, or is not there in time.
+pub fn produce_aborted(address: &str, topic: &str, partition: i32) -> Result<()> {
+    let timeout = Duration::from_millis(ANSWER_MS_MAX);
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        config(address).set("transactional.id", topic).create()?;
+    producer.init_transactions(timeout)?;
+    producer.begin_transaction()?;
+    let record = BaseRecord::<(), str>::to(topic).partition(partition).payload("taken back");
+    producer.send(record).map_err(|(error, _)| error)?;
+    producer.flush(timeout)?;
+    Ok(producer.abort_transaction(timeout)?)
+}
+
 /// All records of a topic that a reader of committed records is shown, by partition and in order.
 /// No transaction may be open. Kafka answers a commit before it has written its markers, so one that
 /// has just ended is waited for.

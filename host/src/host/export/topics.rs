@@ -7,8 +7,9 @@
 use super::Error;
 use super::error::{SOURCE, TARGET, of};
 use super::map::Map;
-use crate::log::{self, Admin, Client, Source};
+use crate::log::{self, Admin, Assignment, Client, PartitionInfo, Source};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -97,8 +98,10 @@ pub fn prepare(options: &log::Options, copy: &Client, topics: &[Settings], map: 
             Err(error) => return Err(of(TARGET)(error)),
         };
         let is_ours = |id| map.partitions.get(&(topic.clone(), id)).is_some_and(|it| it.records() > 0);
-        if let Some(full) = there.iter().find(|it| it.high > 0 && !is_ours(it.id)) {
-            return not_ours(format!("has records in partition {} that this export did not copy", full.id));
+        for it in there.iter().filter(|it| it.high > it.low && !is_ours(it.id)) {
+            if has_records(copy, topic, it)? {
+                return not_ours(format!("has records in partition {} that this export did not copy", it.id));
+            }
         }
         if there.len() > wanted {
             return not_ours(format!("has {} partitions, the log's has {wanted}", there.len()));
@@ -157,6 +160,27 @@ fn set(admin: &Admin, topic: &str, settings: BTreeMap<String, String>) -> Result
         }
     }
     Ok(refused)
+}
+
+/// Whether a reader finds any record: a first transaction that was taken back leaves offsets, and nothing to read.
+fn has_records(copy: &Client, topic: &str, partition: &PartitionInfo) -> Result<bool, Error> {
+    let start = Assignment { topic: topic.to_owned(), partition: partition.id, next_offset: partition.low };
+    let mut consumer = copy.consumer("export-look", &[start]).map_err(of(TARGET))?;
+    let since = Instant::now();
+    let mut is_found = false;
+    while !is_found && consumer.positions().iter().any(|at| at.next_offset < partition.high) {
+        let fetched = consumer.fetch(1, 1, LOOK_EVERY, |_| {
+            is_found = true;
+            ControlFlow::Break(())
+        });
+        match fetched {
+            Err(error) if !error.is_transient() || since.elapsed() > KNOWN_MAX => {
+                return Err(of(TARGET)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(is_found)
 }
 
 /// Waits until the target knows a topic that was made.
