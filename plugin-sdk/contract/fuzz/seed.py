@@ -4,8 +4,8 @@ import json
 import pathlib
 
 here = pathlib.Path(__file__).parent
-for kind in ("events", "ops", "rows"):
-    corpus = here / "corpus" / kind
+for target, kind in {"events": "events", "ops": "ops", "rows": "rows", "answers": "rows"}.items():
+    corpus = here / "corpus" / target
     corpus.mkdir(parents=True, exist_ok=True)
     vectors = json.loads((here / "../../wit/vectors" / f"{kind}.json").read_text())
     for number, vector in enumerate(vectors):
