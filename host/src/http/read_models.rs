@@ -4,14 +4,17 @@ use super::readers::{Open, Readers};
 use super::{App, Options, POSITION, Problem};
 use crate::deployment::Deployments;
 use crate::projection::{Applied, position};
-use crate::read_model::{Cell, Checkpoints, Error, Params, Question, ReaderLimits};
+use crate::read_model::{Checkpoints, Error, Params, Question, ReaderLimits};
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -28,20 +31,39 @@ const HEADER_BYTES_MAX: usize = 4 << 10;
 #[serde(deny_unknown_fields)]
 pub(super) struct Body {
     sql: String,
-    #[serde(default)]
-    params: Option<Given>,
+    #[serde(default, deserialize_with = "params")]
+    params: Params,
     #[serde(default)]
     wait_for: Option<String>,
     #[serde(default)]
     timeout_ms: Option<u64>,
 }
 
-/// Parameters as JSON has them.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "params is a list of values, or an object of values by the parameters' names")]
-enum Given {
-    List(Vec<Cell>),
-    Named(BTreeMap<String, Cell>),
+/// Takes parameters as JSON has them.
+struct Given;
+
+impl<'de> Visitor<'de> for Given {
+    type Value = Params;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("params: a list of values, or an object of values by the parameters' names")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Params, E> {
+        Ok(Params::None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Params, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list)).map(Params::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, named: A) -> Result<Params, A::Error> {
+        BTreeMap::deserialize(MapAccessDeserializer::new(named)).map(Params::Named)
+    }
+}
+
+fn params<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Params, D::Error> {
+    deserializer.deserialize_any(Given)
 }
 
 /// A query on its way.
@@ -77,11 +99,6 @@ pub(super) async fn query(
         return Err(Problem::bad_request(format!("timeout_ms may be {most} at most (http.wait_ms_max)")));
     }
     let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    let params = match params {
-        None => Params::None,
-        Some(Given::List(list)) => Params::List(list),
-        Some(Given::Named(named)) => Params::Named(named),
-    };
     let query = Arc::new(Query { name, sql, params, position, deadline });
     if query.position.is_empty() {
         return match app.answer(&query, &BTreeSet::new()).await? {

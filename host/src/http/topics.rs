@@ -54,7 +54,7 @@ pub(super) struct How {
 /// What appends, and what it need not ask again.
 #[derive(Clone)]
 pub(super) struct Topics {
-    options: log::Options,
+    options: Arc<log::Options>,
     appender: Arc<log::Appender>,
     known: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -62,7 +62,7 @@ pub(super) struct Topics {
 impl Topics {
     pub(super) fn new(options: &log::Options) -> Self {
         Topics {
-            options: options.clone(),
+            options: Arc::new(options.clone()),
             appender: Arc::new(log::Appender::new(options)),
             known: Arc::default(),
         }

@@ -6,15 +6,18 @@
 
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
 use std::io::Write as _;
 
 /// The largest integer that a 64-bit float tells from its neighbours.
 const SAFE_MAX: i64 = (1 << 53) - 1;
 
 /// A value of a result or a parameter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Form", into = "Form")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(into = "Form")]
 pub enum Cell {
     /// NULL.
     Null,
@@ -29,52 +32,91 @@ pub enum Cell {
 }
 
 /// A value as JSON has it.
-#[derive(Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a value is null, a boolean, a number, a text, {\"integer\": \"…\"}, {\"real\": \"Infinity\"} or {\"hex\": \"…\"}"
-)]
+#[derive(Serialize)]
+#[serde(untagged)]
 enum Form {
     Null,
-    Flag(bool),
     Integer(i64),
-    Unsigned(u64),
     Real(f64),
     Text(String),
     Object(Object),
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "lowercase")]
+#[serde(rename_all = "lowercase")]
 enum Object {
     Integer(String),
     Real(String),
     Hex(String),
 }
 
-impl TryFrom<Form> for Cell {
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reading)
+    }
+}
+
+/// Takes whatever value comes: to try one form after the other would keep a copy, and make an error for each that it is not.
+struct Reading;
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = Cell;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "null, a boolean, a number, a text, {\"integer\": \"…\"}, {\"real\": \"Infinity\"} or {\"hex\": \"…\"}",
+        )
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Cell, E> {
+        Ok(Cell::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Cell, E> {
+        Ok(Cell::Integer(i64::from(flag)))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Cell, E> {
+        Ok(Cell::Integer(value))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Cell, E> {
+        // As a float it would be another.
+        let wide = |_| E::custom(format!("{value} is beyond the integers of 64 bits: send it as a text"));
+        i64::try_from(value).map(Cell::Integer).map_err(wide)
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Cell, E> {
+        Ok(Cell::Real(value))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Cell, E> {
+        Ok(Cell::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Cell, E> {
+        Ok(Cell::Text(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Cell, A::Error> {
+        Object::deserialize(MapAccessDeserializer::new(map))?.try_into().map_err(de::Error::custom)
+    }
+}
+
+impl TryFrom<Object> for Cell {
     type Error = String;
 
-    fn try_from(form: Form) -> Result<Self, String> {
-        Ok(match form {
-            Form::Null => Cell::Null,
-            Form::Flag(flag) => Cell::Integer(i64::from(flag)),
-            Form::Integer(value) => Cell::Integer(value),
-            // As a float it would be another.
-            Form::Unsigned(value) => {
-                return Err(format!("{value} is beyond the integers of 64 bits: send it as a text"));
-            }
-            Form::Real(value) => Cell::Real(value),
-            Form::Text(text) => Cell::Text(text),
-            Form::Object(Object::Integer(digits)) => {
+    fn try_from(object: Object) -> Result<Self, String> {
+        Ok(match object {
+            Object::Integer(digits) => {
                 Cell::Integer(digits.parse().map_err(|_| format!("{digits:?} is no 64-bit integer"))?)
             }
-            Form::Object(Object::Real(word)) => match word.as_str() {
+            Object::Real(word) => match word.as_str() {
                 "Infinity" => Cell::Real(f64::INFINITY),
                 "-Infinity" => Cell::Real(f64::NEG_INFINITY),
                 _ => return Err(format!("{word:?} is no real: write a number, or Infinity or -Infinity")),
             },
-            Form::Object(Object::Hex(digits)) => {
+            Object::Hex(digits) => {
                 Cell::Blob(unhex(&digits).ok_or("a hex text has an even number of digits 0 to 9 and a to f")?)
             }
         })
