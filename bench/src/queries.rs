@@ -74,8 +74,10 @@ struct Run {
 pub fn run(site: &Site, log: &Log, runs: usize, parameters: &Parameters, json: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     let mut all = Vec::new();
+    // Once: each run appends to it.
+    let topic = log.fill(Keys::Window, parameters.query_events)?;
     for number in 1..=runs {
-        let run = runtime.block_on(measure(site, log, parameters))?;
+        let run = runtime.block_on(measure(site, log, &topic, parameters))?;
         report::progress(&format!(
             "{number}/{runs}: {:.0} queries/s over HTTP, {:.0} in the process; seen p99 {:.1} ms, delivered p99 {:.1} ms",
             run.http_per_s, run.process_per_s, run.seen_p99_ms, run.delivered_p99_ms
@@ -111,9 +113,8 @@ fn show(runs: &[Run], is_json: bool) -> Result<()> {
     report::line(&table.to_string())
 }
 
-async fn measure(site: &Site, log: &Log, parameters: &Parameters) -> Result<Run> {
-    let topic = log.fill(Keys::Window, parameters.query_events)?;
-    let (mut host, _) = start(site, log, &topic).await?;
+async fn measure(site: &Site, log: &Log, topic: &str, parameters: &Parameters) -> Result<Run> {
+    let (mut host, _) = start(site, log, topic).await?;
     let options = http::Options { listen: "127.0.0.1:0".parse().ok(), ..http::Options::default() };
     host.deployments().file(&site.plugin).await?;
     host.serve_http(&options).await?;
@@ -137,7 +138,7 @@ async fn measure(site: &Site, log: &Log, parameters: &Parameters) -> Result<Run>
         .await??
     };
     let ((http_per_s, _), (_, mut alone), process_per_s) = measured;
-    let (mut delivered, mut seen) = visible(log, &topic, &address, parameters.seen_events).await?;
+    let (mut delivered, mut seen) = visible(log, topic, &address, parameters.seen_events).await?;
     host.shutdown().await?;
     Ok(Run {
         http_per_s,
