@@ -1,10 +1,13 @@
 //! Pages of the documentation, read and followed as a person does.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::site::transcript;
 
@@ -54,7 +57,7 @@ pub fn items(page: &str) -> Vec<Item> {
 /// The path in a comment, if it has nothing else.
 fn path(line: &str) -> Option<&str> {
     let rest = COMMENTS.iter().find_map(|comment| line.strip_prefix(comment))?;
-    (rest.contains('/') && !rest.contains(' ')).then_some(rest)
+    ((rest.contains('/') || rest.ends_with(".toml")) && !rest.contains(' ')).then_some(rest)
 }
 
 /// Lines that begin with `$ ` are typed, those with `> ` continue them, all others are printed.
@@ -73,7 +76,47 @@ fn steps(block: &[&str]) -> Vec<Item> {
     steps
 }
 
-/// Writes the files, types the commands, and checks what they print. `shell` makes a shell of a script, in `folder`.
+/// What a reader has left running; it is ended with the page.
+struct Background {
+    child: Child,
+    rest: Option<JoinHandle<String>>,
+}
+
+impl Background {
+    /// Types a command, and waits until it says something on standard error: from then on it is there for others.
+    fn start(mut command: Command) -> Result<Self> {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut said = BufReader::new(child.stderr.take().context("standard error is a pipe")?);
+        let mut first = String::new();
+        said.read_line(&mut first)?;
+        let rest = std::thread::spawn(move || {
+            // What is no text says nothing either.
+            let _ = said.read_to_string(&mut first);
+            first
+        });
+        Ok(Background { child, rest: Some(rest) })
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn end(mut self) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), Signal::INT)?;
+        let status = self.child.wait()?;
+        let said = self.rest.take().and_then(|rest| rest.join().ok()).unwrap_or_default();
+        ensure!(status.success(), "what runs in the background ends with {status}: {said}");
+        Ok(())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // After another error; it may be gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes the files, types the commands, and checks what they print. `shell` makes a shell of a script, in `folder`. What a page
+/// has run with `&` runs until its end.
 ///
 /// # Errors
 ///
@@ -81,6 +124,7 @@ fn steps(block: &[&str]) -> Vec<Item> {
 pub fn follow(items: &[Item], folder: &Path, shell: &dyn Fn(&str) -> Result<Command>) -> Result<()> {
     // What was done to the shell itself, for all that follows.
     let mut before = String::new();
+    let mut background = Vec::new();
     for item in items {
         let (command, expected) = match item {
             Item::Step { command, output } => (command, output),
@@ -95,6 +139,10 @@ pub fn follow(items: &[Item], folder: &Path, shell: &dyn Fn(&str) -> Result<Comm
             before += &format!("{command} || exit\n");
             continue;
         }
+        if let Some(command) = command.strip_suffix(" &") {
+            background.push(Background::start(shell(&format!("{before}exec {command}"))?)?);
+            continue;
+        }
         let output = shell(&format!("{before}{command}"))?.output()?;
         ensure!(output.status.success(), "`{command}`: {}", transcript(&output));
         let printed = String::from_utf8_lossy(&output.stdout);
@@ -104,7 +152,7 @@ pub fn follow(items: &[Item], folder: &Path, shell: &dyn Fn(&str) -> Result<Comm
             transcript(&output)
         );
     }
-    Ok(())
+    background.into_iter().try_for_each(Background::end)
 }
 
 /// Whether a text is as shown, where [`ANYTHING`] stands for any text.

@@ -1,4 +1,4 @@
-//! The pages under docs/getting-started, followed as they are written.
+//! The pages under docs/getting-started, and those that begin with an example, followed as they are written.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -42,6 +42,20 @@ fn whoever_follows_a_getting_started_page_gets_to_a_row() -> Result<()> {
         say(&format!("{}: {:.1} s", language.name, begun.elapsed().as_secs_f64()));
     }
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
+    Ok(())
+}
+
+// What comes after a first projection is tried from these pages.
+#[test]
+fn whoever_follows_a_page_with_an_example_sees_what_it_shows() -> Result<()> {
+    for (name, steps_min) in [("commands.md", 8), ("upcasters.md", 5), ("ready-made.md", 3)] {
+        let path = target::tests_dir().join("../docs").join(name);
+        let items = page::items(&fs::read_to_string(&path).with_context(|| path.display().to_string())?);
+        let steps = items.iter().filter(|item| matches!(item, Item::Step { .. })).count();
+        ensure!(steps >= steps_min, "{name} shows only {items:?}");
+        let desk = Desk::new()?;
+        page::follow(&items, desk.folder(), &|script| desk.shell(script)).with_context(|| name.to_owned())?;
+    }
     Ok(())
 }
 
