@@ -47,7 +47,9 @@ use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The variable that sets what is logged, as tracing's filters are written.
 const LOG_VARIABLE: &str = "LANTERN_LOG";
@@ -181,23 +183,27 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn start_logging(global: &Global, command: &Command) {
     let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) if matches!(command, Command::Run(_) | Command::Broker(_)) => "info",
-        (false, 0) => "warn",
-        (false, 1) => "debug",
-        (false, _) => "trace",
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) if matches!(command, Command::Run(_) | Command::Broker(_)) => LevelFilter::INFO,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
     };
-    let filter = std::env::var(LOG_VARIABLE)
-        .ok()
-        .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("warn,lantern={level},lantern_broker={level}")));
+    let usual = Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_targets([("lantern", level), ("lantern_broker", level)]);
+    let wanted = std::env::var(LOG_VARIABLE).ok().filter(|text| !text.is_empty());
+    let wanted = wanted.map(|text| text.parse::<Targets>()).transpose();
+    let wrong = wanted.as_ref().err().map(ToString::to_string);
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(color)
-        .with_target(false)
-        .init();
+    let log =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(color).with_target(false);
+    tracing_subscriber::registry().with(log).with(wanted.ok().flatten().unwrap_or(usual)).init();
+    if let Some(reason) = wrong {
+        tracing::warn!(
+            "{LOG_VARIABLE} is not followed ({reason}): write it as in `debug` or `warn,lantern=trace`"
+        );
+    }
 }
 
 #[cfg(test)]
