@@ -1,5 +1,7 @@
 //! The data folder: where everything lies, and who may write it.
 
+pub mod user_cache;
+
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};

@@ -37,7 +37,6 @@ mod status;
 mod test;
 mod token;
 mod topics;
-mod user_cache;
 mod verify;
 
 pub use build::build;

@@ -16,7 +16,7 @@ pub mod ready_made;
 pub use log_access::{Log, Place};
 
 use crate::config::Config;
-use crate::data_dir::{self, DataDir};
+use crate::data_dir::{self, DataDir, user_cache};
 use crate::deployment::{self, Deployments};
 use crate::http;
 use crate::projection::Status;
@@ -119,7 +119,9 @@ impl Host {
         let data = DataDir::new(&config.data_dir);
         let log = Log::own(config, &data, command).await?;
         data.create(&data.cache())?;
-        let engine = wasm::Engine::with_limits(Some(data.cache()), &config.limits)?;
+        // Who has built a plugin here has compiled it.
+        let engine = wasm::Engine::with_limits(Some(data.cache()), &config.limits)?
+            .looking_into(user_cache::compiled());
         let deployments = Deployments::open(config, &data, &engine, log.options(), once)?;
         Ok(Host { data, log, deployments, http: None, folder: None })
     }

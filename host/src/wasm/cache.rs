@@ -38,17 +38,6 @@ impl Cache {
         }
     }
 
-    /// The name under which a plugin's compiled code is kept.
-    pub(super) fn key(&self, engine: &wasmtime::Engine, input: &[u8]) -> String {
-        let mut hasher = DigestHasher(Sha256::new());
-        // The release and the contract decide how a core module is wrapped.
-        env!("CARGO_PKG_VERSION").hash(&mut hasher);
-        lantern_contract::WIT.hash(&mut hasher);
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        input.hash(&mut hasher);
-        hex(&hasher.0.finalize())
-    }
-
     /// The compiled code, if it is there, whole, and of this engine.
     pub(super) fn load(&self, engine: &wasmtime::Engine, key: &str) -> Option<Component> {
         let path = self.path(key, CODE);
@@ -122,6 +111,17 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// The name under which a plugin's compiled code is kept.
+pub(super) fn key(engine: &wasmtime::Engine, input: &[u8]) -> String {
+    let mut hasher = DigestHasher(Sha256::new());
+    // The release and the contract decide how a core module is wrapped.
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    lantern_contract::WIT.hash(&mut hasher);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    input.hash(&mut hasher);
+    hex(&hasher.0.finalize())
 }
 
 fn prepare(folder: &Path) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! The engine: its settings, the clock of deadlines, and `compile`.
 
-use super::cache::Cache;
+use super::cache::{self, Cache};
 use super::component::Component;
 use super::configured::configuration;
 use super::error::Error;
@@ -20,6 +20,8 @@ pub const TICK: Duration = Duration::from_millis(10);
 pub struct Engine {
     engine: wasmtime::Engine,
     cache: Option<Arc<Cache>>,
+    /// Another one, that is only looked into.
+    other: Option<Arc<Cache>>,
     ticks: Arc<AtomicU64>,
 }
 
@@ -53,7 +55,16 @@ impl Engine {
             .name("lantern-epochs".to_owned())
             .spawn(move || tick(&clock.0, &clock.1))
             .map_err(|error| unusable(format!("no thread for its clock: {error}")))?;
-        Ok(Self { engine, cache, ticks })
+        Ok(Self { engine, cache, other: None, ticks })
+    }
+
+    /// The same, which also looks for compiled code in another folder. What it finds there it keeps in its own.
+    pub fn looking_into(self, folder: Option<PathBuf>) -> Self {
+        let other = folder.filter(|folder| folder.is_dir()).and_then(|folder| {
+            let opened = Cache::open(folder);
+            opened.inspect_err(|error| tracing::debug!("compiled code is not looked for: {error}")).ok()
+        });
+        Self { other: other.map(Arc::new), ..self }
     }
 
     /// Makes a component of what a file holds: a component, or a core module of the contract's world. Takes
@@ -62,17 +73,18 @@ impl Engine {
     /// # Errors
     /// When it is not a plugin; the error says what is missing.
     pub fn compile(&self, input: &[u8]) -> Result<Component, Error> {
-        let cached = self.cache.as_ref().map(|cache| (cache, cache.key(&self.engine, input)));
-        if let Some((cache, key)) = &cached
-            && let Some(compiled) = cache.load(&self.engine, key)
-        {
-            return Ok(Component::checked(&self.engine, compiled)?.with_configuration(configuration(input)));
-        }
-        let encoded = to_component(input)?;
-        let compiled = wasmtime::component::Component::from_binary(&self.engine, &encoded)
-            .map_err(|error| Error::Invalid { reason: format!("{error:#}") })?;
+        let caches = [&self.cache, &self.other];
+        let key = caches.iter().any(|cache| cache.is_some()).then(|| cache::key(&self.engine, input));
+        let load = |cache: &Option<Arc<Cache>>| cache.as_ref()?.load(&self.engine, key.as_deref()?);
+        let kept = load(&self.cache);
+        let is_kept = kept.is_some();
+        let compiled = match kept.or_else(|| load(&self.other)) {
+            Some(compiled) => compiled,
+            None => wasmtime::component::Component::from_binary(&self.engine, &to_component(input)?)
+                .map_err(|error| Error::Invalid { reason: format!("{error:#}") })?,
+        };
         let component = Component::checked(&self.engine, compiled)?;
-        if let Some((cache, key)) = &cached {
+        if let (Some(cache), Some(key), false) = (&self.cache, &key, is_kept) {
             cache.store(key, component.wasmtime());
         }
         Ok(component.with_configuration(configuration(input)))

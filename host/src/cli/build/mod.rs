@@ -15,9 +15,10 @@ mod zig;
 mod tests;
 
 use super::language::Language;
-use super::{Context, output, sdk, user_cache};
+use super::{Context, output, sdk};
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::data_dir::user_cache;
 use crate::plugin::{self, Digest, Kind, Plugin};
 use crate::wasm::{self, Engine};
 use anyhow::Context as _;

@@ -2,7 +2,8 @@
 //! cache.
 
 use super::tools::Program;
-use crate::cli::{output, user_cache};
+use crate::cli::output;
+use crate::data_dir::user_cache;
 use anyhow::{Context as _, bail};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};

@@ -3,7 +3,8 @@
 mod junit;
 mod report;
 
-use super::{Context, build, output, user_cache};
+use super::{Context, build, output};
+use crate::data_dir::user_cache;
 use crate::given::{Bench, Case, Error, Problem, Stopped, read};
 use crate::host::ready_made;
 use crate::plugin::{self, Plugin};

@@ -1,7 +1,7 @@
 //! Compiled code is kept, and never trusted more than it deserves.
 
 use super::*;
-use crate::wasm::cache::Cache;
+use crate::wasm::cache::{self, Cache};
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ fn kept() -> Kept {
     let guest = guest(ECHO, "");
     engine.compile(&guest).unwrap();
     let cache = Cache::open(path).unwrap();
-    let key = cache.key(engine.wasmtime(), &guest);
+    let key = cache::key(engine.wasmtime(), &guest);
     Kept { folder, engine, cache, key, guest }
 }
 
@@ -49,8 +49,30 @@ fn compiled_code_is_found_again_by_another_engine() {
     let kept = kept();
     assert!(kept.loads());
     let next = Engine::new(Some(kept.folder.path().join("compiled"))).unwrap();
-    assert!(kept.cache.load(next.wasmtime(), &kept.cache.key(next.wasmtime(), &kept.guest)).is_some());
+    assert!(kept.cache.load(next.wasmtime(), &cache::key(next.wasmtime(), &kept.guest)).is_some());
     Kept { engine: next, ..kept }.works();
+}
+
+// What `lantern build` has compiled for seconds, the first `lantern run` on a new data folder need not compile again.
+#[test]
+fn compiled_code_of_another_folder_is_taken_over() {
+    let Kept { folder, engine, cache, guest: echo, key } = kept();
+    // Under the echo's key lies another guest, so that it shows where the code has come from.
+    let silent = guest("(call $answer (i32.const 0) (i32.const 0))", "");
+    cache.store(&key, engine.compile(&silent).unwrap().wasmtime());
+    let own = folder.path().join("own");
+    let answer = |engine: &Engine| {
+        let component = engine.compile(&echo).unwrap();
+        let instance = Instance::new(engine, &component, Recorder::default(), &Limits::default());
+        instance.unwrap().apply(b"events", 1).unwrap()
+    };
+    let host = Engine::new(Some(own.clone())).unwrap().looking_into(Some(folder.path().join("compiled")));
+    assert_eq!(answer(&host), b"");
+    // It needs the other folder no more.
+    assert_eq!(answer(&Engine::new(Some(own)).unwrap()), b"");
+    let without = Engine::new(Some(folder.path().join("third"))).unwrap();
+    assert_eq!(answer(&without.looking_into(Some(folder.path().join("none")))), b"events");
+    assert!(!folder.path().join("none").exists());
 }
 
 // Damaged machine code would be run in this process: it is noticed, compiled anew and replaced.
@@ -79,10 +101,10 @@ fn damaged_code_is_compiled_anew() {
 #[test]
 fn another_plugin_or_release_has_another_key() {
     let kept = kept();
-    assert_ne!(kept.key, kept.cache.key(kept.engine.wasmtime(), b"another"));
-    assert_eq!(kept.key, kept.cache.key(engine().wasmtime(), &kept.guest));
+    assert_ne!(kept.key, cache::key(kept.engine.wasmtime(), b"another"));
+    assert_eq!(kept.key, cache::key(engine().wasmtime(), &kept.guest));
     let small = Engine::with_limits(None, &Limits { stack_bytes_max: 1 << 16, ..Limits::default() }).unwrap();
-    assert_eq!(kept.key, kept.cache.key(small.wasmtime(), &kept.guest), "the stack is not compiled in");
+    assert_eq!(kept.key, cache::key(small.wasmtime(), &kept.guest), "the stack is not compiled in");
 }
 
 #[test]
