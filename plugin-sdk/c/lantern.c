@@ -143,9 +143,17 @@ void lantern_log(lantern_level level, const char *format, ...) {
     log_text(level, text);
 }
 
+#ifdef LANTERN_HOST
+static _Noreturn void host_trap(lantern_text text);
+#endif
+
 static _Noreturn void trap(lantern_text text) {
+#ifdef LANTERN_HOST
+    host_trap(text);
+#else
     log_text(LANTERN_ERROR, text);
     __builtin_trap();
+#endif
 }
 
 _Noreturn void lantern_trap(const char *format, ...) {
@@ -1176,8 +1184,13 @@ static bool host_answered(const answer *from) {
                      from->failure.has_index ? from->failure.index : NONE);
 }
 
-#ifndef __wasm__
-/* Natively there is no database: a test that needs one belongs into the folder tests, for `lantern test`. */
+#ifdef LANTERN_HOST
+/* lantern_test.c, which includes this file, is the host. */
+static void host_prepare(const char *sql, size_t len, answer *into);
+static void host_apply(const uint8_t *frame, size_t len, answer *into);
+static void host_query(uint32_t statement, const uint8_t *params, size_t len, uint32_t rows_max, answer *into);
+#elif !defined(__wasm__)
+/* Natively there is no database but in tests, which are compiled with lantern_test.c. */
 static void host_prepare(const char *sql, size_t len, void *into) {
     (void)sql, (void)len;
     *(answer *)into = (answer){.failed = 0, .number = 0};

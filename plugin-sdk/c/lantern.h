@@ -1,7 +1,8 @@
 /* Lantern plugins in C: projections, process managers, command handlers and upcasters.
  *
- *     lantern.h   what a plugin is written with: this file
- *     lantern.c   compiled and linked with it
+ *     lantern.h        what a plugin is written with: this file
+ *     lantern.c        compiled and linked with it
+ *     lantern_test.h   what its native tests are written with; lantern_test.c is compiled with them instead of lantern.c
  *
  * In order: values and texts, errors, JSON, the manifest, events, the database, aggregates, upcasters.
  *
@@ -372,6 +373,7 @@ typedef struct {
 /* A projection or a process manager: its manifest, and a function that applies one event. */
 #define LANTERN_PROJECTION(manifest, apply)                                                        \
     LANTERN_DESCRIBES(manifest)                                                                    \
+    LANTERN_NATIVELY(manifest, apply, NULL, NULL)                                                  \
     LANTERN_EXPORT("lantern:plugin/projection@0.1.0#apply")                                        \
     void *lantern_export_apply(uint8_t *frame, size_t len) { return lantern_apply(apply, frame, len); } \
     LANTERN_EXPORT("cabi_post_lantern:plugin/projection@0.1.0#apply")                              \
@@ -381,6 +383,7 @@ typedef struct {
 #define LANTERN_AGGREGATE(manifest, type, fields, decide, evolve)                                  \
     LANTERN_DESCRIBES(manifest)                                                                    \
     const lantern_aggregate lantern_the_aggregate = {fields, sizeof(type), decide, evolve};        \
+    LANTERN_NATIVELY(manifest, NULL, &lantern_the_aggregate, NULL)                                 \
     LANTERN_EXPORT("lantern:plugin/commands@0.1.0#decide")                                         \
     void *lantern_export_decide(uint8_t *frame, size_t len) {                                      \
         return lantern_decide(&lantern_the_aggregate, frame, len);                                 \
@@ -397,6 +400,7 @@ typedef struct {
 /* An upcaster: a function that says what one event is today. */
 #define LANTERN_UPCASTER(manifest, upcast)                                                         \
     LANTERN_DESCRIBES(manifest)                                                                    \
+    LANTERN_NATIVELY(manifest, NULL, NULL, upcast)                                                 \
     LANTERN_EXPORT("lantern:plugin/upcast@0.1.0#upcast")                                           \
     void *lantern_export_upcast(uint8_t *frame, size_t len) { return lantern_upcast(upcast, frame, len); } \
     LANTERN_EXPORT("cabi_post_lantern:plugin/upcast@0.1.0#upcast")                                 \
@@ -406,8 +410,19 @@ typedef struct {
 
 #ifdef __wasm__
 #define LANTERN_EXPORT(name) __attribute__((export_name(name)))
+#define LANTERN_NATIVELY(manifest, apply, aggregate, upcast)
 #else
 #define LANTERN_EXPORT(name)
+/* The plugin of a native program, for its tests: lantern_test.h. */
+typedef struct {
+    const lantern_manifest *manifest;
+    lantern_apply_fn *apply;
+    const lantern_aggregate *aggregate;
+    lantern_upcast_fn *upcast;
+} lantern_plugin;
+extern const lantern_plugin lantern_the_plugin;
+#define LANTERN_NATIVELY(manifest, apply, aggregate, upcast) \
+    const lantern_plugin lantern_the_plugin = {&(manifest), apply, aggregate, upcast};
 #endif
 
 #define LANTERN_DESCRIBES(manifest)                                                                \

@@ -20,7 +20,7 @@ const LEFT_OUT: [&str; 9] = [
 /// Folders of tests: of an SDK they stay here, a template's are the user's first.
 const TESTS: [&str; 3] = ["tests", "test", "testdata"];
 /// How the names of tests end.
-const TEST_ENDS: [&str; 5] = ["_test.go", "_test.c", ".test.js", ".test.mjs", ".test.ts"];
+const TEST_ENDS: [&str; 4] = ["_test.go", ".test.js", ".test.mjs", ".test.ts"];
 
 /// The files below `root`, by their paths from there with `/`, in order.
 ///
