@@ -10,6 +10,8 @@ const std = @import("std");
 
 pub const Plugin = struct {
     root_source_file: std.Build.LazyPath,
+    /// Whether unit tests run a projection, by lantern.testing.ReadModel: they are linked with the system's SQLite then.
+    sqlite: bool = false,
 };
 
 /// Builds the plugin as `plugin.wasm`, and its unit tests natively as the step `test`.
@@ -37,7 +39,13 @@ pub fn addPlugin(b: *std.Build, plugin: Plugin) void {
         .target = native,
         .imports = &.{.{ .name = "lantern", .module = module(dependency.builder, native, .Debug) }},
     }) });
+    if (plugin.sqlite) linkSqlite(tests.root_module);
     b.step("test", "Run the unit tests").dependOn(&b.addRunArtifact(tests).step);
+}
+
+fn linkSqlite(tests: *std.Build.Module) void {
+    tests.link_libc = true;
+    tests.linkSystemLibrary("sqlite3", .{});
 }
 
 fn module(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builtin.OptimizeMode) *std.Build.Module {
@@ -48,17 +56,21 @@ fn module(b: *std.Build, target: std.Build.ResolvedTarget, optimize: std.builtin
     });
 }
 
-/// The SDK's own tests: every frame of the vectors beside the contract.
+/// The SDK's own tests: every frame of the vectors beside the contract, and plugins that are tested by lantern.testing.
 pub fn build(b: *std.Build) void {
     const native = b.resolveTargetQuery(.{});
-    const tests = b.createModule(.{
-        .root_source_file = b.path("test/vectors.zig"),
-        .target = native,
-        .imports = &.{.{ .name = "lantern", .module = module(b, native, .Debug) }},
-    });
-    for ([_][]const u8{ "events", "ops", "rows" }) |kind| {
-        const path = b.fmt("../wit/vectors/{s}.json", .{kind});
-        tests.addAnonymousImport(kind, .{ .root_source_file = b.path(path) });
+    const run = b.step("test", "Run the tests");
+    for ([_][]const u8{ "vectors", "harness" }) |name| {
+        const tests = b.createModule(.{
+            .root_source_file = b.path(b.fmt("test/{s}.zig", .{name})),
+            .target = native,
+            .imports = &.{.{ .name = "lantern", .module = module(b, native, .Debug) }},
+        });
+        for ([_][]const u8{ "events", "ops", "rows" }) |kind| {
+            const path = b.fmt("../wit/vectors/{s}.json", .{kind});
+            tests.addAnonymousImport(kind, .{ .root_source_file = b.path(path) });
+        }
+        linkSqlite(tests);
+        run.dependOn(&b.addRunArtifact(b.addTest(.{ .root_module = tests })).step);
     }
-    b.step("test", "Run the tests").dependOn(&b.addRunArtifact(b.addTest(.{ .root_module = tests })).step);
 }

@@ -97,3 +97,28 @@ comptime {
 test {
     _ = rating;
 }
+
+fn join(player: []const u8) lantern.testing.Event {
+    return .of(Chess{ .PlayerJoined = .{ .player = player, .country = null } });
+}
+
+fn win(white: []const u8, black: []const u8) lantern.testing.Event {
+    return .of(Chess{ .GamePlayed = .{ .white = white, .black = black, .result = .white } });
+}
+
+test "two games of a batch see each other, and the best is remembered" {
+    var leaderboard: lantern.testing.ReadModel(Leaderboard) = try .init();
+    defer leaderboard.deinit();
+    try leaderboard.apply(&.{ join("ada"), join("bob"), win("ada", "bob"), win("bob", "ada") });
+    try leaderboard.expectRows("SELECT player, rating, best, games, wins FROM players ORDER BY player", .{
+        .{ "ada", 1500, 1516, 2, 1 },
+        .{ "bob", 1500, 1500, 2, 1 },
+    });
+    try leaderboard.expectRows("best", .{ .{ "ada", 1500, 2 }, .{ "bob", 1500, 2 } });
+}
+
+test "who never joined cannot play" {
+    var leaderboard: lantern.testing.ReadModel(Leaderboard) = try .init();
+    defer leaderboard.deinit();
+    try leaderboard.expectFailure("zoe never joined", 1, &.{ join("ada"), win("ada", "zoe") });
+}

@@ -63,29 +63,6 @@ pub const Upcast = struct {
     }
 };
 
-/// An aggregate to which these events have happened, for unit tests:
-///
-///     const decided = lantern.given(Account, &.{.{ .Deposited = .{ .cents = 5 } }}).when(.{ .Withdraw = .{ .cents = 6 } });
-///     try std.testing.expectEqualStrings("overdrawn", decided.rejection.?.code);
-pub fn given(comptime Aggregate: type, events: []const Aggregate.Event) Given(Aggregate) {
-    var state: Aggregate = .{};
-    for (events) |event| state.evolve(event);
-    return .{ .state = state, .version = @intCast(events.len) };
-}
-
-fn Given(comptime Aggregate: type) type {
-    return struct {
-        state: Aggregate,
-        version: i64,
-
-        pub fn when(is: @This(), command: Aggregate.Command) Decision(Aggregate.Event) {
-            var decision: Decision(Aggregate.Event) = .{ .aggregate = Aggregate.manifest.name, .id = "id", .version = is.version };
-            is.state.decide(command, &decision) catch |err| std.debug.panic("{s}", .{errors.caught(err).message});
-            return decision;
-        }
-    };
-}
-
 /// Rows of `type` and `payload`.
 pub const TypedRows = struct {
     rows: frame.Writer = .{},
@@ -126,6 +103,26 @@ pub const Request = struct {
             };
         }
         return request;
+    }
+
+    /// The frame that a host makes of it.
+    pub fn write(request: Request) []const u8 {
+        var writer: frame.Writer = .{};
+        var out: value.Buffer = .{};
+        const names = comptime std.meta.fieldNames(Request);
+        inline for (names) |name| writer.text(name);
+        const start = writer.arena.len;
+        inline for (names) |name| {
+            const x = @field(request, name);
+            const is_bytes = comptime std.mem.eql(u8, name, "state") or std.mem.eql(u8, name, "payload");
+            const of: Value = if (@TypeOf(x) == i64) .{ .integer = x } else if (@as(?[]const u8, x)) |bytes|
+                (if (is_bytes) .{ .blob = bytes } else .{ .text = bytes })
+            else
+                .null;
+            of.write(&writer.arena) catch |err| std.debug.panic("{s}", .{errors.caught(err).message});
+        }
+        writer.row(start, names.len);
+        return writer.finish(.rows, &out);
     }
 
     fn column(layout: *const frame.Layout, name: []const u8) errors.Error!Value {

@@ -7,7 +7,20 @@ const Value = value.Value;
 const Buffer = value.Buffer;
 
 pub const none = std.math.maxInt(u32);
-pub const Kind = enum(u16) { events = 1, ops = 2, rows = 3 };
+pub const Kind = enum(u16) {
+    events = 1,
+    ops = 2,
+    rows = 3,
+
+    /// Bytes of an item.
+    fn stride(kind: Kind) u32 {
+        return switch (kind) {
+            .events => 56,
+            .ops => 16,
+            .rows => 8,
+        };
+    }
+};
 pub const Mangled = error{ short, magic, version, kind, stride, length, bounds, utf8, tag };
 
 fn u32At(bytes: []const u8, at: usize) u32 {
@@ -37,12 +50,7 @@ pub const Layout = struct {
         if (std.mem.readInt(u16, frame[4..6], .little) != 1) return error.version;
         if (std.mem.readInt(u16, frame[6..8], .little) != @intFromEnum(kind)) return error.kind;
         const count, const stride, const dictionary, const arena = .{ u32At(frame, 8), u32At(frame, 12), u32At(frame, 16), u32At(frame, 20) };
-        const least: u32 = switch (kind) {
-            .events => 56,
-            .ops => 16,
-            .rows => 8,
-        };
-        if (stride < least) return error.stride;
+        if (stride < kind.stride()) return error.stride;
         const index = @as(u64, count) * stride;
         if (index > frame.len or 32 + @as(u64, dictionary) * 8 + index + arena != frame.len) return error.length;
         const at: usize = 32 + @as(usize, dictionary) * 8;
@@ -208,6 +216,44 @@ pub const Writer = struct {
         writer.count += 1;
     }
 
+    /// An event with those of its headers that are `wanted`; all of them where that is null.
+    pub fn record(writer: *Writer, from: Record, headers: []const Header, wanted: ?[]const []const u8) void {
+        const topic, const kind = .{ writer.named(from.topic), writer.named(from.kind) };
+        const key, const payload = .{ writer.bytes(from.key), writer.bytes(from.payload) };
+        var entries: Buffer = .{};
+        for (headers) |header| {
+            const is_wanted = for (wanted orelse &.{header.name}) |name| {
+                if (value.same(name, header.name)) break true;
+            } else false;
+            if (!is_wanted) continue;
+            const name = writer.named(header.name);
+            const at = writer.bytes(header.value);
+            for ([_]u32{ name, at[0], at[1] }) |n| entries.int(u32, n);
+        }
+        const index = &writer.index;
+        index.int(i64, from.offset);
+        index.int(i64, from.timestamp_ms);
+        index.int(u32, topic);
+        index.int(i32, from.partition);
+        for ([_]u32{ kind, key[0], key[1], payload[0], payload[1] }) |n| index.int(u32, n);
+        writer.row(writer.arena.len, @intCast(entries.len / 12));
+        index.int(u32, 0);
+        writer.arena.append(entries.slice());
+    }
+
+    fn named(writer: *Writer, name: []const u8) u32 {
+        writer.text(name);
+        return @intCast(writer.dictionary.len / 8 - 1);
+    }
+
+    /// Position and length of bytes in the arena.
+    fn bytes(writer: *Writer, from: ?[]const u8) [2]u32 {
+        const some = from orelse return .{ 0, none };
+        const at: u32 = @intCast(writer.arena.len);
+        writer.arena.append(some);
+        return .{ at, @intCast(some.len) };
+    }
+
     pub fn clear(writer: *Writer) void {
         writer.count = 0;
         inline for (.{ &writer.dictionary, &writer.index, &writer.arena }) |buffer| buffer.len = 0;
@@ -217,8 +263,7 @@ pub const Writer = struct {
         out.len = 0;
         out.append("LTRN\x01\x00");
         out.int(u16, @intFromEnum(kind));
-        const stride: u32 = if (kind == .ops) 16 else 8;
-        for ([_]u32{ writer.count, stride, @intCast(writer.dictionary.len / 8), @intCast(writer.arena.len), 0, 0 }) |n| out.int(u32, n);
+        for ([_]u32{ writer.count, kind.stride(), @intCast(writer.dictionary.len / 8), @intCast(writer.arena.len), 0, 0 }) |n| out.int(u32, n);
         inline for (.{ &writer.dictionary, &writer.index, &writer.arena }) |buffer| out.append(buffer.slice());
         writer.clear();
         return out.slice();

@@ -110,15 +110,32 @@ pub const imports = if (is_wasm) struct {
         answer: *Answer,
     ) void;
 } else struct {
-    /// Natively there is no database: a test that needs one belongs into the folder tests, for `lantern test`.
-    pub fn prepare(_: [*]const u8, _: usize, answer: *Answer) void {
-        answer.* = .{};
+    pub fn prepare(ptr: [*]const u8, len: usize, answer: *Answer) void {
+        if (database) |is| is.prepare(ptr[0..len], answer) else answer.* = .{};
     }
-    pub fn apply(_: [*]const u8, _: usize, answer: *Answer) void {
-        answer.* = .{};
+    pub fn apply(ptr: [*]const u8, len: usize, answer: *Answer) void {
+        if (database) |is| is.apply(ptr[0..len], answer) else answer.* = .{};
     }
-    pub fn query(_: u32, _: [*]const u8, _: usize, _: u32, answer: *Answer) void {
-        const why = "there is no database here";
-        answer.* = .{ .failed = 1, .is = .{ .failure = .{ .fault = 3, .message = .of(why), .has_index = 0, .index = 0 } } };
+    pub fn query(statement: u32, ptr: [*]const u8, len: usize, rows_max: u32, answer: *Answer) void {
+        if (database) |is| return is.query(statement, ptr[0..len], rows_max, answer);
+        answer.* = refusal(3, "there is no database here: test it by lantern.testing.ReadModel", null);
     }
 };
+
+/// What answers natively, where a test has a database.
+pub const Database = struct {
+    prepare: *const fn (sql: []const u8, answer: *Answer) void,
+    apply: *const fn (ops: []const u8, answer: *Answer) void,
+    query: *const fn (statement: u32, params: []const u8, rows_max: u32, answer: *Answer) void,
+};
+
+pub var database: ?*const Database = null;
+
+pub fn refusal(fault: u8, why: []const u8, event: ?u32) Answer {
+    return .{ .failed = 1, .is = .{ .failure = .{
+        .fault = fault,
+        .message = .of(why),
+        .has_index = @intFromBool(event != null),
+        .index = event orelse 0,
+    } } };
+}

@@ -37,7 +37,6 @@ pub const Blob = value.Blob;
 
 pub const Decision = aggregate_.Decision;
 pub const Rejection = aggregate_.Rejection;
-pub const given = aggregate_.given;
 pub const Upcast = aggregate_.Upcast;
 
 pub const Error = errors.Error;
@@ -49,6 +48,8 @@ pub const arena = host.arena;
 pub const format = host.format;
 pub const json = @import("json.zig");
 pub const frame = @import("frame.zig");
+/// Unit tests: given events, when a command, then rows, events, a rejection.
+pub const testing = @import("testing.zig");
 
 pub const panic = std.debug.FullPanic(host.panic);
 pub const std_options: std.Options = .{ .logFn = host.stdLog };

@@ -117,11 +117,11 @@ const Batch = struct {
     }
 };
 
-fn Projection(comptime Plugin: type) type {
+pub fn Projection(comptime Plugin: type) type {
     return struct {
         var db: db_.Db = .{};
 
-        fn apply(ptr: [*]const u8, len: usize) callconv(.c) *const Answer {
+        pub fn apply(ptr: [*]const u8, len: usize) callconv(.c) *const Answer {
             var batch = Batch.parse(ptr[0..len]) catch |err| return failure(err, null, null);
             const bytes = applyAll(&batch) catch |err| {
                 db.reset();
@@ -142,12 +142,12 @@ fn Projection(comptime Plugin: type) type {
     };
 }
 
-fn Upcaster(comptime Plugin: type) type {
+pub fn Upcaster(comptime Plugin: type) type {
     return struct {
         var typed: aggregate_.TypedRows = .{};
         var out: value.Buffer = .{};
 
-        fn upcast(ptr: [*]const u8, len: usize) callconv(.c) *const Answer {
+        pub fn upcast(ptr: [*]const u8, len: usize) callconv(.c) *const Answer {
             var batch = Batch.parse(ptr[0..len]) catch |err| return failure(err, null, null);
             typed.begin();
             upcastAll(&batch) catch |err| return failure(err, &batch.event, batch.at);
@@ -163,13 +163,13 @@ fn Upcaster(comptime Plugin: type) type {
     };
 }
 
-fn Commands(comptime State: type) type {
+pub fn Commands(comptime State: type) type {
     const Decision = aggregate_.Decision(State.Event);
     return struct {
         var typed: aggregate_.TypedRows = .{};
         var out: value.Buffer = .{};
 
-        fn decide(ptr: [*]const u8, len: usize) callconv(.c) *const Answer {
+        pub fn decide(ptr: [*]const u8, len: usize) callconv(.c) *const Answer {
             errors.forget();
             const decision = tryDecide(ptr[0..len]) catch |err| return failure(err, null, null);
             var answer: Answer = .{ .is = .{ .decision = .{ .rejected = 0, .is = .{ .events = undefined } } } };
@@ -226,7 +226,7 @@ fn Commands(comptime State: type) type {
                 errors.fail(.other, "the stored state is not of this form: {s}; raise the manifest's state_version", .{why});
         }
 
-        fn evolve(has_state: u32, state_ptr: [*]const u8, state_len: usize, ptr: [*]const u8, len: usize) callconv(.c) *const Answer {
+        pub fn evolve(has_state: u32, state_ptr: [*]const u8, state_len: usize, ptr: [*]const u8, len: usize) callconv(.c) *const Answer {
             var batch = Batch.parse(ptr[0..len]) catch |err| return failure(err, null, null);
             var state = read(if (has_state != 0) state_ptr[0..state_len] else null) catch |err| return failure(err, null, null);
             evolveAll(&batch, &state) catch |err| return failure(err, &batch.event, batch.at);

@@ -1,6 +1,5 @@
 //! An account: it takes money, and gives away what it has.
 
-const std = @import("std");
 const lantern = @import("lantern");
 
 pub const panic = lantern.panic;
@@ -53,8 +52,8 @@ comptime {
 }
 
 test "an account gives away what it has and no more" {
-    const account = lantern.given({{Name}}, &.{.{ .Deposited = .{ .cents = 500 } }});
-    try std.testing.expectEqual(1, account.when(.{ .Withdraw = .{ .cents = 500 } }).events.items.len);
-    try std.testing.expectEqualStrings("overdrawn", account.when(.{ .Withdraw = .{ .cents = 501 } }).rejection.?.code);
-    try std.testing.expectEqualStrings("no-amount", account.when(.{ .Deposit = .{ .cents = 0 } }).rejection.?.code);
+    const account = try lantern.testing.given({{Name}}, &.{.{ .Deposited = .{ .cents = 500 } }});
+    try account.when(.{ .Withdraw = .{ .cents = 500 } }).expectEvents(&.{.{ .Withdrawn = .{ .cents = 500 } }});
+    try account.when(.{ .Withdraw = .{ .cents = 501 } }).expectRejected("overdrawn");
+    try account.when(.{ .Deposit = .{ .cents = 0 } }).expectRejected("no-amount");
 }

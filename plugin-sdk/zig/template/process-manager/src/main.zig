@@ -1,6 +1,5 @@
 //! Welcomes who signs up with some money, and reminds them a day later unless they are verified by then.
 
-const std = @import("std");
 const lantern = @import("lantern");
 
 pub const panic = lantern.panic;
@@ -62,4 +61,28 @@ pub const {{Name}} = struct {
 
 comptime {
     lantern.projection({{Name}});
+}
+
+fn given(signup: Signup) lantern.testing.Event {
+    return .with(signup, .{ .timestamp_ms = 1000 });
+}
+
+fn welcomed() lantern.testing.Sent {
+    return .of("welcome/ada", .{ .aggregate = "account", .id = "ada" }, Command{ .Deposit = .{ .cents = welcome_cents } });
+}
+
+test "who signs up gets a bonus, and a reminder a day later" {
+    var model: lantern.testing.ReadModel({{Name}}) = try .init();
+    defer model.deinit();
+    try model.apply(&.{given(.{ .SignedUp = .{ .account = "ada" } })});
+    const reminder: lantern.testing.Sent = .of("remind/ada", .{ .aggregate = "account", .id = "ada", .due_ms = 1000 + day_ms }, Command.Remind);
+    try model.expectSent(&.{ welcomed(), reminder });
+}
+
+test "who verifies the account is not reminded" {
+    var model: lantern.testing.ReadModel({{Name}}) = try .init();
+    defer model.deinit();
+    try model.apply(&.{ given(.{ .SignedUp = .{ .account = "ada" } }), given(.{ .Verified = .{ .account = "ada" } }) });
+    try model.expectSent(&.{welcomed()});
+    try model.expectRows("SELECT account, state FROM signups", .{.{ "ada", "verified" }});
 }

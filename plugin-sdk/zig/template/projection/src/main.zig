@@ -1,6 +1,5 @@
 //! The balance of every account.
 
-const std = @import("std");
 const lantern = @import("lantern");
 
 pub const panic = lantern.panic;
@@ -38,6 +37,13 @@ comptime {
     lantern.projection({{Name}});
 }
 
-test "the manifest names the read model" {
-    try std.testing.expectEqualStrings("{{name}}", {{Name}}.manifest.name);
+test "a balance is what came in without what went out" {
+    var balances: lantern.testing.ReadModel({{Name}}) = try .init();
+    defer balances.deinit();
+    try balances.apply(&.{
+        .of(Account{ .Deposited = .{ .account = "ada", .cents = 500 } }),
+        .of(Account{ .Deposited = .{ .account = "grace", .cents = 70 } }),
+        .of(Account{ .Withdrawn = .{ .account = "ada", .cents = 200 } }),
+    });
+    try balances.expectRows("SELECT account, cents FROM balances ORDER BY account", .{ .{ "ada", 300 }, .{ "grace", 70 } });
 }

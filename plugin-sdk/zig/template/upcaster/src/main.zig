@@ -32,3 +32,8 @@ pub const {{Name}} = struct {
 comptime {
     lantern.upcaster({{Name}});
 }
+
+test "whole units become cents" {
+    const old: Old = .{ .DepositedV1 = .{ .account = "ada", .amount = 5 } };
+    try lantern.testing.upcast({{Name}}, .of(old)).expectEvent(Today{ .Deposited = .{ .account = "ada", .cents = 500 } });
+}
