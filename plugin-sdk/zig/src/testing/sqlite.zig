@@ -1,11 +1,11 @@
 //! The host that native tests have: what the contract says, on the system's SQLite, in memory.
 
 const std = @import("std");
-const errors = @import("errors.zig");
-const frame = @import("frame.zig");
-const host = @import("host.zig");
-const manifest_ = @import("manifest.zig");
-const value = @import("value.zig");
+const errors = @import("../errors.zig");
+const frame = @import("../frame.zig");
+const host = @import("../host.zig");
+const manifest_ = @import("../manifest.zig");
+const value = @import("../value.zig");
 const Answer = host.Answer;
 const Fault = errors.Fault;
 const Value = value.Value;
