@@ -5,7 +5,8 @@
 //! - [`log`]: the brokers that every promise is tested on; [`kafka`] runs a real Apache Kafka.
 //! - [`broker`]: the embedded broker in a process of its own.
 //! - [`site`]: an installation of Lantern, and the real process that runs on it.
-//! - [`page`]: pages of the documentation, followed; [`python`]: clients and tools that are written in it.
+//! - [`page`]: pages of the documentation, followed; [`python`]: clients and tools that are written in it;
+//!   [`native`]: what native tests of plugins need.
 //! - [`guest`]: the plugins under `tests/guests`, built by `lantern build`.
 //! - [`api`], [`http`]: what asks a running host; [`generations`]: the files that it deploys into.
 //! - [`client`], [`stream`]: what writes to a log and reads it, sharing nothing with Lantern.
@@ -23,6 +24,7 @@ pub mod guest;
 pub mod http;
 pub mod kafka;
 pub mod log;
+pub mod native;
 pub mod page;
 pub mod python;
 pub mod read_model;

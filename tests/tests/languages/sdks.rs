@@ -1,14 +1,13 @@
 //! The tests that each SDK has in its own language.
 
 use super::plugins::{Kind, all};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use lantern_tests::native;
 use lantern_tests::python;
 use lantern_tests::report::{say, skip};
 use lantern_tests::site::transcript;
 use lantern_tests::target;
-use std::env;
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
@@ -17,33 +16,52 @@ struct Sdk {
     folder: &'static str,
     /// The languages that come with it, of which one has to be here.
     languages: &'static [&'static str],
+    /// Whether they are linked with the system's SQLite.
+    sqlite: bool,
     script: &'static str,
 }
 
-const SDKS: [Sdk; 6] = [
-    Sdk { folder: "go", languages: &["go"], script: "go vet ./... && go test ./..." },
+const SDKS: [Sdk; 8] = [
+    Sdk { folder: "go", languages: &["go"], sqlite: false, script: "go vet ./... && go test ./..." },
     Sdk {
         folder: "python",
         languages: &["python"],
+        sqlite: false,
         script: "PYTHONPATH=. $PYTEST -q -p no:cacheprovider tests",
     },
-    Sdk { folder: "javascript", languages: &["javascript", "typescript"], script: "node --test test/*.js" },
+    Sdk {
+        folder: "javascript",
+        languages: &["javascript", "typescript"],
+        sqlite: false,
+        script: "node --test test/*.js",
+    },
     Sdk {
         folder: "assemblyscript",
         languages: &["assemblyscript"],
+        sqlite: false,
         script: "TOOLS=$(echo $TOOLCHAINS/assemblyscript-*[0-9]) node --test test/*.mjs",
     },
     Sdk {
         folder: "c",
         languages: &["c"],
+        sqlite: false,
         script: "cc -std=c11 -Wall -Werror -o $OUT/vectors test/vectors.c && $OUT/vectors ../wit/vectors",
+    },
+    Sdk { folder: "c", languages: &["c"], sqlite: true, script: "sh test/harness.sh $OUT" },
+    Sdk {
+        folder: "zig",
+        languages: &["zig"],
+        sqlite: false,
+        script: "$TOOLCHAINS/ziglang-*[0-9]/ziglang/zig test --cache-dir $OUT/zig --dep lantern --dep events --dep ops --dep rows \
+                 -Mroot=test/vectors.zig -Mlantern=src/lantern.zig -Mevents=../wit/vectors/events.json \
+                 -Mops=../wit/vectors/ops.json -Mrows=../wit/vectors/rows.json",
     },
     Sdk {
         folder: "zig",
         languages: &["zig"],
-        script: "$TOOLCHAINS/ziglang-*[0-9]/ziglang/zig test --cache-dir $OUT/zig --dep lantern --dep events --dep ops --dep rows \
-                 -Mroot=test/vectors.zig -Mlantern=src/lantern.zig -Mevents=../wit/vectors/events.json \
-                 -Mops=../wit/vectors/ops.json -Mrows=../wit/vectors/rows.json",
+        sqlite: true,
+        script: "$TOOLCHAINS/ziglang-*[0-9]/ziglang/zig test --cache-dir $OUT/zig --dep lantern \
+                 -Mroot=test/harness.zig -Mlantern=src/lantern.zig -lc -lsqlite3",
     },
 ];
 
@@ -68,6 +86,9 @@ fn every_sdk_passes_its_own_tests() -> Result<()> {
 }
 
 fn check(sdk: &Sdk) -> Result<()> {
+    if sdk.sqlite && !native::sqlite_is_there() {
+        return Ok(());
+    }
     let mut command = Command::new("sh");
     let out = target::cache_dir()?.join("sdks").join(sdk.folder);
     fs::create_dir_all(&out)?;
@@ -83,18 +104,11 @@ fn check(sdk: &Sdk) -> Result<()> {
     let output = command
         .args(["-c", sdk.script])
         .current_dir(target::tests_dir().join("../plugin-sdk").join(sdk.folder))
-        .env("TOOLCHAINS", toolchains()?)
+        .env("TOOLCHAINS", native::toolchains()?)
         .env("OUT", out)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .output()?;
     ensure!(output.status.success(), "the SDK in {}: {}", sdk.folder, transcript(&output));
     say(&format!("{}: {}", sdk.folder, sdk.script));
     Ok(())
-}
-
-/// Where `lantern build` keeps the compilers that it fetches.
-fn toolchains() -> Result<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
-    Ok(cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("lantern/toolchains"))
 }

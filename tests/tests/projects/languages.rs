@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use lantern_tests::native;
 use lantern_tests::report::{say, skip};
 use lantern_tests::target;
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub struct Language {
     kinds: &'static [&'static str],
     /// Runs the native unit tests of a project in its folder, where that needs nothing but the language; nothing otherwise.
     native: Option<&'static str>,
+    /// Whether those are linked with the system's SQLite.
+    sqlite: bool,
 }
 
 pub const LANGUAGES: [Language; 8] = [
@@ -33,6 +36,7 @@ pub const LANGUAGES: [Language; 8] = [
         install: "Rust: https://rustup.rs",
         kinds: &KINDS,
         native: Some("cargo test --quiet --release"),
+        sqlite: false,
     },
     Language {
         name: "go",
@@ -40,6 +44,7 @@ pub const LANGUAGES: [Language; 8] = [
         install: "Go 1.24 or newer: https://go.dev/doc/install",
         kinds: &KINDS,
         native: Some("go test ./..."),
+        sqlite: false,
     },
     Language {
         name: "python",
@@ -50,6 +55,7 @@ pub const LANGUAGES: [Language; 8] = [
             "PYTHONPATH=.lantern/sdk/python python3 -c \"import tests.test_app as t; \
              [f() for n, f in vars(t).items() if n.startswith('test_')]\"",
         ),
+        sqlite: false,
     },
     Language {
         name: "javascript",
@@ -57,6 +63,7 @@ pub const LANGUAGES: [Language; 8] = [
         install: "Node.js 20 or newer with npm: https://nodejs.org",
         kinds: &["aggregate"],
         native: Some("npm install --silent --no-audit --no-fund && npm test"),
+        sqlite: false,
     },
     Language {
         name: "typescript",
@@ -64,6 +71,7 @@ pub const LANGUAGES: [Language; 8] = [
         install: "Node.js 20 or newer with npm: https://nodejs.org",
         kinds: &KINDS,
         native: None,
+        sqlite: false,
     },
     Language {
         name: "assemblyscript",
@@ -71,24 +79,38 @@ pub const LANGUAGES: [Language; 8] = [
         install: "Node.js 20 or newer with npm: https://nodejs.org",
         kinds: &KINDS,
         native: None,
+        sqlite: false,
     },
     Language {
         name: "c",
         needs: &["python3 -m pip --version"],
         install: "Python 3.10 or newer with pip, from which Zig comes: apt-get install python3-pip",
         kinds: &KINDS,
-        native: None,
+        native: Some(
+            "cc -std=c11 -Wall -Wextra -Werror -I.lantern/sdk/c -o .lantern/test *.c .lantern/sdk/c/lantern_test.c -lsqlite3 && \
+             .lantern/test",
+        ),
+        sqlite: true,
     },
     Language {
         name: "zig",
         needs: &["python3 -m pip --version"],
         install: "Python 3.10 or newer with pip, from which Zig comes: apt-get install python3-pip",
         kinds: &KINDS,
-        native: None,
+        native: Some(ZIG_TESTS),
+        sqlite: true,
     },
 ];
 
+/// By the compiler of the path, else by the one that `lantern build` has fetched.
+const ZIG_TESTS: &str = "PATH=\"$PATH:$(echo $TOOLCHAINS/ziglang-*[0-9]/ziglang)\" && zig build test";
+
 impl Language {
+    /// Its native tests, if what they need is there. If it is not, that is said.
+    fn native(&self) -> Option<&'static str> {
+        self.native.filter(|_| !self.sqlite || native::sqlite_is_there())
+    }
+
     /// Whether it can be built here, and is wanted by `LANTERN_LANGUAGES`. If it cannot, that is said.
     pub fn is_there(&self) -> bool {
         let wanted = std::env::var("LANTERN_LANGUAGES").unwrap_or_default();
@@ -118,9 +140,10 @@ fn a_new_project_is_built_and_passes_its_own_tests_in_every_language() -> Result
     let mut broken = Vec::new();
     for language in LANGUAGES.iter().filter(|language| language.is_there()) {
         let desk = Desk::new()?;
+        let native = language.native();
         for kind in language.kinds {
             let begun = Instant::now();
-            if let Err(error) = check(&desk, language, kind) {
+            if let Err(error) = check(&desk, language, kind, native) {
                 broken.push(format!("{kind} in {}: {error:#}", language.name));
             }
             say(&format!("{kind} in {}: {:.1} s", language.name, begun.elapsed().as_secs_f64()));
@@ -133,26 +156,29 @@ fn a_new_project_is_built_and_passes_its_own_tests_in_every_language() -> Result
 // They are what others learn from.
 #[test]
 fn the_examples_in_every_language_are_built_and_pass_their_tests() -> Result<()> {
+    let c_tests = "cc -std=c11 -Wall -Wextra -Werror -I.lantern/sdk/c -o .lantern/test src/*.c \
+                   .lantern/sdk/c/lantern_test.c -lsqlite3 && .lantern/test";
     let examples = [
-        ("go", "library"),
-        ("python", "weather"),
-        ("javascript", "polls"),
-        ("typescript", "tickets"),
-        ("assemblyscript", "inventory"),
-        ("c", "parking"),
-        ("zig", "leaderboard"),
+        ("go", "library", None),
+        ("python", "weather", None),
+        ("javascript", "polls", None),
+        ("typescript", "tickets", None),
+        ("assemblyscript", "inventory", None),
+        ("c", "parking", Some(c_tests)),
+        ("zig", "leaderboard", Some(ZIG_TESTS)),
     ];
     let desk = Desk::new()?;
     let root = target::tests_dir().join("../examples");
     let mut broken = Vec::new();
-    for (language, folder) in examples {
-        let is_there = LANGUAGES.iter().find(|known| known.name == language).is_some_and(Language::is_there);
-        if !is_there {
+    for (name, folder, native) in examples {
+        let Some(language) = LANGUAGES.iter().find(|known| known.name == name && known.is_there()) else {
             continue;
-        }
+        };
+        let native = native.filter(|_| language.native().is_some()).map(|native| format!(" && {native}"));
+        let native = native.unwrap_or_default();
         // What a build leaves stays out of the source.
         let script = format!(
-            "cp -r {} . && cd {folder} && rm -rf plugins && lantern build && lantern test",
+            "cp -r {} . && cd {folder} && rm -rf plugins && lantern build && lantern test{native}",
             root.join(folder).display()
         );
         if let Err(error) = desk.run(&script) {
@@ -163,9 +189,9 @@ fn the_examples_in_every_language_are_built_and_pass_their_tests() -> Result<()>
     Ok(())
 }
 
-fn check(desk: &Desk, language: &Language, kind: &str) -> Result<()> {
+fn check(desk: &Desk, language: &Language, kind: &str, native: Option<&str>) -> Result<()> {
     let name = format!("my-{kind}");
-    let Language { name: lang, native, .. } = language;
+    let lang = language.name;
     desk.run(&format!("lantern new {name} --lang {lang} --kind {kind}"))?;
     let built = desk.run(&format!("cd {name} && lantern build --json"))?;
     let built: Value = serde_json::from_str(&built).with_context(|| built.clone())?;

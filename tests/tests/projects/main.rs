@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use lantern_tests::native;
 use lantern_tests::site::{self, transcript};
 use lantern_tests::target;
 use tempfile::TempDir;
@@ -52,6 +53,7 @@ impl Desk {
             .current_dir(self.folder())
             .env("PATH", format!("{}:{path}", self.bin.display()))
             .env("CARGO_TARGET_DIR", &self.target)
+            .env("TOOLCHAINS", native::toolchains()?)
             .stdin(Stdio::null());
         Ok(command)
     }
