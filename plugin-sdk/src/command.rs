@@ -58,6 +58,19 @@ impl Command {
         })
     }
 
+    /// A command that waits in the outbox, and its key.
+    #[doc(hidden)]
+    pub fn stored(row: &crate::Row<'_>) -> Result<(String, Self)> {
+        let command = Command {
+            aggregate: row.get(1)?,
+            id: row.get(2)?,
+            name: row.get(3)?,
+            payload: row.get(4)?,
+            due_ms: row.get(5)?,
+        };
+        Ok((row.get(0)?, command))
+    }
+
     /// Has it wait until then, in Unix milliseconds: a timeout is `event.timestamp_ms() + 30 * 60_000`. It is sent at that
     /// time or later, when the projection has applied what there is, unless it was taken back by [`Db::cancel`].
     pub fn due_ms(mut self, due_ms: i64) -> Self {

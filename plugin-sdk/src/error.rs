@@ -55,13 +55,14 @@ impl Error {
         &self.inner.message
     }
 
-    /// The event at fault, counted from 0 within its batch, where that is not the one being applied.
-    pub(crate) fn event(&self) -> Option<u32> {
+    /// The event at fault, counted from 0 within its batch, where it is known and not the one being applied.
+    pub fn event(&self) -> Option<u32> {
         self.inner.event
     }
 
     /// Names the event at fault, unless that is known already.
-    pub(crate) fn at_event(mut self, event: Option<u32>) -> Self {
+    #[doc(hidden)]
+    pub fn at_event(mut self, event: Option<u32>) -> Self {
         self.inner.event = self.inner.event.or(event);
         self
     }

@@ -1,12 +1,14 @@
-//! What an upcaster makes of an event, tested natively.
+//! An event for a test, and what an upcaster makes of it.
 
 use crate::error::{Error, Result};
 use crate::guest;
 use crate::upcaster::{Upcast, Upcaster};
 use lantern_contract::frame::{events, upcast};
+use lantern_contract::manifest::Manifest;
 use std::marker::PhantomData;
 
-/// An event as it was written once: its type and its data.
+/// An event by its type and its data: one as it was written once, for an [`Upcaster`], or one for a read model of the
+/// crate `lantern-testing`.
 ///
 /// ```
 /// # use lantern_sdk::{Event, Manifest, Result, Upcast, Upcaster, given_event};
@@ -28,32 +30,40 @@ use std::marker::PhantomData;
 /// let today = given_event::<Prices>("PlacedV1", r#"{"units":5}"#).upcast().unwrap();
 /// assert_eq!(today, Upcast::of(&New::Placed { cents: 500 }).unwrap());
 /// ```
-pub fn given_event<U: Upcaster>(kind: impl Into<String>, data: impl Into<Vec<u8>>) -> GivenEvent<U> {
+pub fn given_event<P>(kind: impl Into<String>, data: impl Into<Vec<u8>>) -> GivenEvent<P> {
     GivenEvent {
         kind: kind.into(),
         payload: Some(data.into()),
         key: None,
+        topic: None,
         time_ms: -1,
         headers: Vec::new(),
-        upcaster: PhantomData,
+        plugin: PhantomData,
     }
 }
 
-/// An old event for an [`Upcaster`].
+/// An event for the plugin of this type.
 #[derive(Clone, Debug)]
-pub struct GivenEvent<U> {
+pub struct GivenEvent<P> {
     kind: String,
     payload: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
+    topic: Option<String>,
     time_ms: i64,
     headers: Vec<(String, Vec<u8>)>,
-    upcaster: PhantomData<U>,
+    plugin: PhantomData<P>,
 }
 
-impl<U: Upcaster> GivenEvent<U> {
+impl<P> GivenEvent<P> {
     /// Its key, where that matters.
     pub fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Its topic; the first that the manifest names, if it is not said.
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.topic = Some(topic.into());
         self
     }
 
@@ -75,6 +85,31 @@ impl<U: Upcaster> GivenEvent<U> {
         self
     }
 
+    /// Its type.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Writes it as the host does: with the headers that the manifest names.
+    #[doc(hidden)]
+    pub fn write(&self, manifest: &Manifest, offset: i64, writer: &mut events::Writer) {
+        let first = manifest.topics.first().map_or("", String::as_str);
+        let event = events::NewEvent {
+            kind: &self.kind,
+            topic: self.topic.as_deref().unwrap_or(first),
+            partition: 0,
+            offset,
+            timestamp_ms: self.time_ms,
+            key: self.key.as_deref(),
+            payload: self.payload.as_deref(),
+        };
+        let is_read = |name: &String| manifest.headers.as_ref().is_none_or(|wanted| wanted.contains(name));
+        let headers = self.headers.iter().filter(|(name, _)| is_read(name));
+        writer.push(event, headers.map(|(name, value)| (name.as_str(), Some(value.as_slice()))));
+    }
+}
+
+impl<U: Upcaster> GivenEvent<U> {
     /// What it is today.
     ///
     /// # Errors
@@ -90,16 +125,7 @@ impl<U: Upcaster> GivenEvent<U> {
             )));
         }
         let mut writer = events::Writer::new();
-        let event = events::NewEvent {
-            kind: &self.kind,
-            topic: manifest.topics.first().map_or("", String::as_str),
-            partition: 0,
-            offset: 0,
-            timestamp_ms: self.time_ms,
-            key: self.key.as_deref(),
-            payload: self.payload.as_deref(),
-        };
-        writer.push(event, self.headers.iter().map(|(name, value)| (name.as_str(), Some(value.as_slice()))));
+        self.write(&manifest, 0, &mut writer);
         let mut frame = Vec::new();
         writer.finish(&mut frame);
         let failed = |failure: guest::Failure| Error::new(failure.fault, failure.message);

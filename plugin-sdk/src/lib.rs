@@ -147,8 +147,8 @@
 //! * [`log`]: messages for the plugin's log.
 //! * [`Error`]: why an event could not be applied.
 //!
-//! Natively a plugin is an ordinary crate, so that its own functions can be tested; it meets its database
-//! only inside the host.
+//! Natively a plugin is an ordinary crate, so that its own functions can be tested; the crate `lantern-testing` has a
+//! database in memory for it.
 
 mod aggregate;
 mod command;

@@ -11,7 +11,8 @@ pub struct Rows {
 }
 
 impl Rows {
-    pub(crate) fn new(frame: Vec<u8>) -> Result<Self> {
+    #[doc(hidden)]
+    pub fn new(frame: Vec<u8>) -> Result<Self> {
         rows::Rows::parse(&frame)?;
         Ok(Rows { frame })
     }

@@ -9,16 +9,17 @@ use toml::{Table, Value};
 const WORKSPACE: &str = include_str!("../../../../Cargo.toml");
 const MANIFEST: &str = "Cargo.toml";
 /// Where the SDK's crates are, from each other.
-const PATHS: [(&str, &str); 2] = [("lantern-sdk", "."), ("lantern-contract", "contract")];
+const PATHS: [(&str, &str); 3] =
+    [("lantern-sdk", "."), ("lantern-contract", "contract"), ("lantern-testing", "testing")];
 
-/// The crates `lantern-sdk` and, in its folder `contract`, `lantern-contract`, as a workspace of their own.
+/// The crate `lantern-sdk` and, in folders of its own, `lantern-contract` and `lantern-testing`, as a workspace of their own.
 pub(super) fn files() -> anyhow::Result<Files> {
-    let mut files: Files = ["src/", "contract/", "wit/"]
+    let mut files: Files = ["src/", "contract/", "testing/", "wit/"]
         .into_iter()
         .flat_map(|folder| below(folder).map(move |(path, bytes)| (format!("{folder}{path}"), bytes)))
         .filter(|(path, _)| path.ends_with(".rs") || path.ends_with(".wit"))
         .collect();
-    for folder in ["", "contract/"] {
+    for folder in ["", "contract/", "testing/"] {
         let path = format!("{folder}{MANIFEST}");
         let (_, text) = below(&path).next().with_context(|| format!("no {path} is embedded"))?;
         let text = std::str::from_utf8(&text).with_context(|| path.clone())?;
@@ -55,7 +56,7 @@ fn inherited(root: Table) -> Table {
         dependencies.insert(name.to_owned(), Value::Table(path));
     }
     workspace.insert("dependencies".into(), Value::Table(dependencies));
-    workspace.insert("members".into(), Value::Array(vec!["contract".into()]));
+    workspace.insert("members".into(), Value::Array(vec!["contract".into(), "testing".into()]));
     workspace.insert("resolver".into(), "3".into());
     workspace
 }

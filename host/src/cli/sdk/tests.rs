@@ -43,7 +43,7 @@ fn the_rust_sdk_is_a_workspace_of_its_own() {
     for (name, _) in workspace["dependencies"].as_table().unwrap() {
         assert!(dependencies.contains_key(name), "{name}");
     }
-    for path in ["src/lib.rs", "contract/src/lib.rs", "wit/lantern.wit"] {
+    for path in ["src/lib.rs", "contract/src/lib.rs", "testing/src/lib.rs", "wit/lantern.wit"] {
         assert!(files.contains_key(path), "{path}");
     }
 }

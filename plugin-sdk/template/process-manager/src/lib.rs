@@ -58,10 +58,25 @@ lantern_sdk::projection!({{Name}});
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lantern_sdk::{GivenEvent, given_event};
+    use lantern_testing::ReadModel;
+
+    fn event(kind: &str) -> GivenEvent<{{Name}}> {
+        given_event(kind, r#"{"account":"ada"}"#).at_ms(1_000)
+    }
 
     #[test]
-    fn the_manifest_is_one_that_a_host_takes() {
-        let manifest = {{Name}}::manifest().check().unwrap();
-        assert_eq!((manifest.name.as_str(), manifest.sends), ("{{name}}", vec!["account".to_owned()]));
+    fn who_signs_up_is_welcomed_and_reminded_unless_verified() {
+        let mut signups = ReadModel::<{{Name}}>::new().unwrap();
+        signups.apply([event("SignedUp")]).unwrap();
+        let deposit = AccountCommand::Deposit { cents: WELCOME_CENTS };
+        let welcome = ("welcome/ada".to_owned(), Command::of("account", "ada", &deposit).unwrap());
+        let remind = Command::of("account", "ada", &AccountCommand::Remind {}).unwrap();
+        let remind = ("remind/ada".to_owned(), remind.due_ms(1_000 + DAY_MS));
+        assert_eq!(signups.sent().unwrap(), [welcome.clone(), remind]);
+
+        signups.apply([event("Verified")]).unwrap();
+        assert_eq!(signups.sent().unwrap(), [welcome]);
+        assert_eq!(signups.rows("SELECT * FROM signups").unwrap(), ["ada|verified"]);
     }
 }

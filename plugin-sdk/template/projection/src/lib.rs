@@ -38,16 +38,20 @@ lantern_sdk::projection!({{Name}});
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lantern_sdk::guest::decode;
+    use lantern_sdk::given_event;
+    use lantern_testing::ReadModel;
 
     #[test]
-    fn events_are_read_as_they_are_written() {
-        let event = decode("Deposited", br#"{"account":"ada","cents":500}"#).unwrap();
-        assert!(matches!(event, Account::Deposited { account, cents: 500 } if account == "ada"));
-    }
-
-    #[test]
-    fn the_manifest_is_one_that_a_host_takes() {
-        assert_eq!({{Name}}::manifest().check().unwrap().name, "{{name}}");
+    fn a_balance_is_what_came_in_without_what_went_out() {
+        let mut balances = ReadModel::<{{Name}}>::new().unwrap();
+        balances
+            .apply([
+                given_event("Deposited", r#"{"account":"ada","cents":500}"#),
+                given_event("Deposited", r#"{"account":"grace","cents":70}"#),
+                given_event("Withdrawn", r#"{"account":"ada","cents":200}"#),
+            ])
+            .unwrap();
+        let rows = balances.rows("SELECT account, cents FROM balances ORDER BY account").unwrap();
+        assert_eq!(rows, ["ada|300", "grace|70"]);
     }
 }
