@@ -74,7 +74,7 @@ impl Sqlite {
             bind(&mut statement, params?)?;
         }
         let mut writer = rows::Writer::new();
-        statement.column_names().into_iter().for_each(|name| writer.column(name));
+        statement.column_names().for_each(|name| writer.column(name));
         let columns = statement.column_count();
         let mut found = statement.raw_query();
         let mut count = 0;
