@@ -7,6 +7,7 @@ mod javascript;
 mod npm;
 mod python;
 mod rust;
+mod shared_target;
 mod toolchain;
 mod tools;
 mod zig;
@@ -22,7 +23,7 @@ use crate::data_dir::user_cache;
 use crate::plugin::{self, Digest, Kind, Plugin};
 use crate::wasm::{self, Engine};
 use anyhow::Context as _;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -112,6 +113,11 @@ trait Compiler: Send + Sync {
         &[]
     }
 
+    /// Makes the folder that is compiled in this project's alone for as long as what is returned is held, where projects share it.
+    fn claim(&self) -> anyhow::Result<Option<File>> {
+        Ok(None)
+    }
+
     /// Compiles it to a core module or a component, and answers where that is. What the compiler says goes to stderr.
     fn build(&self, project: &Project) -> anyhow::Result<PathBuf>;
 }
@@ -169,8 +175,9 @@ impl Source {
     /// # Errors
     /// When it does not compile, or is not a plugin then.
     pub(super) fn compile(&self) -> anyhow::Result<(Vec<u8>, PathBuf)> {
+        let _until_read = self.compiler.claim()?;
         let artifact = match self.language {
-            // Cargo has a folder and a lock of its own, and its crates may take their SDK from elsewhere.
+            // Cargo has a folder of its own, and its crates may take their SDK from elsewhere.
             Language::Rust => self.compiler.build(&Project::at(&self.dir, PathBuf::new()))?,
             language => {
                 let written = sdk::write(&self.dir, language)?;

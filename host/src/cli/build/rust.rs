@@ -1,11 +1,12 @@
 //! Rust's tools: the crate, the WebAssembly target, the compiler.
 
-use super::{Compiler, Project};
+use super::{Compiler, Project, shared_target};
 use crate::cli::language::Language;
 use crate::cli::{output, sdk};
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -31,6 +32,8 @@ const SETTINGS: [&str; 7] = [
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +81,12 @@ pub(super) struct Crate {
     package: Package,
     /// The folders of its source, and of the crates on this machine that it uses.
     folders: Vec<PathBuf>,
+    /// Names and manifests of all crates of its workspace.
+    members: Vec<(String, PathBuf)>,
+    /// The workspace's folder.
+    workspace: PathBuf,
+    /// Where cargo builds.
+    target: PathBuf,
 }
 
 impl Crate {
@@ -87,15 +96,41 @@ impl Crate {
         write_sdk(dir, &manifest)?;
         let metadata = metadata(dir, &manifest)?;
         let folders = folders(&metadata, dir);
+        let (workspace, target) = (metadata.workspace_root.clone(), metadata.target_directory.clone());
+        let members = metadata.packages.iter().map(|it| (it.name.clone(), it.manifest_path.clone())).collect();
         let package = choose(&manifest, metadata)?;
         ensure_target(dir)?;
-        Ok(Crate { dir: dir.to_owned(), package, folders })
+        Ok(Crate { dir: dir.to_owned(), package, folders, members, workspace, target })
+    }
+}
+
+impl Crate {
+    /// Has cargo forget what it built of these crates of the workspace.
+    fn clean(&self, names: &[&str]) -> anyhow::Result<()> {
+        let mut cargo = cargo(&self.dir);
+        cargo.args(["clean", "--quiet", "--release", "--target", TARGET]);
+        cargo.args(names.iter().flat_map(|name| ["--package", name]));
+        let output = cargo.stdin(Stdio::null()).output().context("cannot start cargo")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("cargo cannot clean {}:\n{}", self.target.display(), said.trim());
+        }
+        Ok(())
     }
 }
 
 impl Compiler for Crate {
     fn folders(&self) -> &[PathBuf] {
         &self.folders
+    }
+
+    fn claim(&self) -> anyhow::Result<Option<File>> {
+        if self.target.starts_with(&self.workspace) {
+            return Ok(None);
+        }
+        let crates: Vec<_> =
+            self.members.iter().map(|(name, manifest)| (name.as_str(), manifest.as_path())).collect();
+        shared_target::claim(&self.target, &crates, |names| self.clean(names)).map(Some)
     }
 
     fn build(&self, _: &Project) -> anyhow::Result<PathBuf> {
@@ -128,7 +163,7 @@ impl Compiler for Crate {
 fn write_sdk(dir: &Path, manifest: &Path) -> anyhow::Result<()> {
     let path = format!("{}/sdk/{}", sdk::FOLDER, Language::Rust.sdk());
     let text =
-        std::fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+        fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
     if text.contains(&path) {
         // Cargo waits for other builds by itself.
         drop(sdk::write(dir, Language::Rust)?);
@@ -290,6 +325,8 @@ mod tests {
                 targets,
                 dependencies: Vec::new(),
             }],
+            workspace_root: PathBuf::from("/shop"),
+            target_directory: PathBuf::from("/shop/target"),
         }
     }
 
@@ -328,6 +365,8 @@ mod tests {
                 package("money", &[("/sdk", None), ("/shop/orders", Some("build")), ("/shop/money", None)]),
                 package("other", &[("/shop/orders", None)]),
             ],
+            workspace_root: PathBuf::from("/shop"),
+            target_directory: PathBuf::from("/shop/target"),
         };
         let found = folders(&metadata, Path::new("/shop/orders"));
         assert_eq!(found, ["/shop/orders", "/shop/money", "/sdk"].map(PathBuf::from));

@@ -72,6 +72,36 @@ fn a_crate_becomes_a_plugin_or_leaves_the_old_one() {
     assert_eq!(left.len(), 1, "{left:?}");
 }
 
+// Many have one target folder for all they build. Cargo takes what it built of the one for fresh where the other is older.
+#[test]
+fn projects_that_name_their_crate_alike_and_share_a_target_folder_get_their_own_plugin() {
+    if !has_target() {
+        eprintln!("skipped: Rust's target wasm32-unknown-unknown is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str| {
+        let (module, _) = Source::open(&folder.path().join(name)).unwrap().compile().unwrap();
+        let said = format!("this is {name}");
+        assert!(module.windows(said.len()).any(|part| part == said.as_bytes()), "{name} is another's");
+    };
+    fs::create_dir(folder.path().join(".cargo")).unwrap();
+    fs::write(folder.path().join(".cargo/config.toml"), "[build]\ntarget-dir = \"target\"\n").unwrap();
+    for name in ["one", "other"] {
+        let source = crate_with(&SOURCE.replace("boom", &format!("this is {name}")));
+        // Of a temporary folder that is to stay.
+        fs::rename(source.keep(), folder.path().join(name)).unwrap();
+    }
+    for name in ["one", "other", "one"] {
+        check(name);
+    }
+    std::thread::scope(|scope| {
+        for name in ["one", "other"] {
+            scope.spawn(move || (0..3).for_each(|_| check(name)));
+        }
+    });
+}
+
 #[test]
 fn a_folder_that_cannot_be_built_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
