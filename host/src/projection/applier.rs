@@ -85,6 +85,8 @@ pub struct Committed {
     pub events: u64,
     /// Transactions.
     pub batches: u64,
+    /// How often a batch failed and its events did not, in smaller ones.
+    pub narrowed: u64,
 }
 
 impl Applier {
@@ -290,6 +292,7 @@ impl Applier {
         while let Some(entry) = self.in_flight.pop_front() {
             self.narrow(&entry.batch)?;
         }
+        self.committed.narrowed += 1;
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 use super::error::SILENCE_MAX;
 use super::{Control, Error, Followed, Journal, Plugins, Progress, Replayer};
 use crate::log::{self, Client};
-use crate::projection::applier::Applier;
 use crate::projection::batch::Collector;
 use crate::projection::options::OnTruncated;
+use crate::projection::pipeline::Pipeline;
 use crate::read_model::{Checkpoints, Run, Writer};
 use crate::upcast::Chain;
 use std::ops::ControlFlow;
@@ -21,6 +21,11 @@ const RUNS_MAX: usize = 100_000;
 const LARGER: usize = 5;
 /// The same for their bytes, which the plugin has to hold too.
 const LARGER_BYTES: usize = 2;
+/// The part of a plugin's memory that a batch may be at most: its rows, and what the plugin makes of the events, need
+/// room beside it.
+const MEMORY_PART: u64 = 8;
+/// Batches do not become smaller than this when larger ones have failed.
+const EVENTS_MIN: usize = 100;
 
 /// Why a pass is over.
 pub(super) enum Ended {
@@ -32,7 +37,7 @@ pub(super) enum Ended {
 }
 
 pub(super) struct Pass {
-    applier: Applier,
+    pipeline: Pipeline,
     collector: Collector,
     /// What the events come through.
     upcasters: Chain,
@@ -44,6 +49,10 @@ pub(super) struct Pass {
     progress: Progress,
     /// The present size of batches.
     events_max: usize,
+    /// What it may grow to: less after each batch that was too large for its plugin.
+    events_ceiling: usize,
+    /// How many of them there were.
+    narrowed: u64,
     /// Events that were applied before this pass.
     earlier: u64,
 }
@@ -81,19 +90,21 @@ impl Pass {
         Ok(Pass {
             collector: Collector::new(&author.plugin.manifest, positions),
             upcasters: Chain::new(&author.upcasters, &setup.engine, &setup.limits),
-            applier: Applier::start(&setup.engine, &author.plugin, &setup.limits, writer)?,
+            pipeline: Pipeline::start(&setup.engine, &author.plugin, &setup.limits, writer)?,
             author: author.digests(),
             until,
             ahead,
             progress,
             events_max: setup.batch.events_max,
+            events_ceiling: setup.batch.events_max.saturating_mul(LARGER),
+            narrowed: 0,
             earlier: replayer.events,
         })
     }
 
     /// Waits until the writer is at rest; answers how many events were committed.
     pub fn end(self) -> u64 {
-        self.applier.committed().events
+        self.pipeline.committed().events
     }
 
     /// Goes through the journal from the replayer's place in it. Unless it fails, everything before the place at which
@@ -118,7 +129,7 @@ impl Pass {
             replayer.cursor.1 = page.next;
         };
         self.submit()?;
-        self.applier.drain()?;
+        self.pipeline.drain()?;
         let _ = control(self.report());
         Ok(ended)
     }
@@ -148,9 +159,8 @@ impl Pass {
             loop {
                 let filled = self.fill(replayer, run, end, &mut found, control)?;
                 if !matches!(filled, Filled::Done) || self.is_full(replayer) {
-                    let started = Instant::now();
                     self.submit()?;
-                    self.resize(replayer, started.elapsed());
+                    self.resize(replayer, self.pipeline.took());
                     if control(self.report()).is_break() || matches!(filled, Filled::Stop) {
                         return Ok(Some(Ended::Followed(Followed::Stopped)));
                     }
@@ -183,27 +193,34 @@ impl Pass {
             || self.collector.runs() >= RUNS_MAX
     }
 
-    /// Lets batches grow as long as the plugin is far from the time that a call may take.
+    /// Lets batches grow as long as the plugin is far from the time that a call may take, and has room for them.
     fn resize(&mut self, replayer: &Replayer, took: Duration) {
         let setup = &replayer.setup;
+        let narrowed = self.pipeline.committed().narrowed;
+        if narrowed > self.narrowed {
+            self.narrowed = narrowed;
+            self.events_ceiling = (self.events_max / 2).max(EVENTS_MIN).min(self.events_ceiling);
+            self.events_max = self.events_max.min(self.events_ceiling);
+            return;
+        }
         let call_max = Duration::from_millis(setup.limits.call_ms_max);
         if took < call_max / 16 {
-            self.events_max = (self.events_max * 2).min(setup.batch.events_max * LARGER);
+            self.events_max = (self.events_max * 2).min(self.events_ceiling);
         } else if took > call_max / 4 {
-            self.events_max = (self.events_max / 2).max(setup.batch.events_max);
+            self.events_max = (self.events_max / 2).max(setup.batch.events_max.min(self.events_ceiling));
         }
     }
 
     fn submit(&mut self) -> Result<(), Error> {
         if !self.collector.is_empty() {
-            let spare = self.applier.spare();
-            self.applier.submit(self.collector.finish(spare))?;
+            let spare = self.pipeline.spare();
+            self.pipeline.submit(self.collector.finish(spare))?;
         }
         Ok(())
     }
 
     fn report(&self) -> Progress {
-        Progress { events: self.earlier + self.applier.committed().events, ..self.progress }
+        Progress { events: self.earlier + self.pipeline.committed().events, ..self.progress }
     }
 
     /// Collects what is left of a run before `end`, or as much as a batch has room for.
@@ -302,7 +319,9 @@ impl Pass {
 }
 
 fn bytes_max(replayer: &Replayer) -> usize {
-    replayer.setup.batch.bytes_max.saturating_mul(LARGER_BYTES)
+    let setup = &replayer.setup;
+    let memory_max = usize::try_from(setup.limits.memory_bytes_max / MEMORY_PART).unwrap_or(usize::MAX);
+    setup.batch.bytes_max.saturating_mul(LARGER_BYTES).min(memory_max)
 }
 
 impl Replayer {
