@@ -185,10 +185,10 @@ class Aggregate(Generic[S]):
         """Applies a frame of events to a state; answers the new one. The host calls it."""
         state = self._stored(stored)
         events = Events(frame)
-        for index, fields in enumerate(events.items()):
-            kind = events.texts[fields[4]]
+        for index, place in enumerate(events.kinds):
+            kind = events.texts[place]
             evolver = self._evolvers.get(kind)
-            event: Event[Any] = Event(events, index, fields, evolver[1] if evolver else _refuse)
+            event: Event[Any] = Event(events, index, evolver[1] if evolver else _refuse)
             if evolver is None:
                 raise event.bad_input(f"nothing evolves {kind}: register a function for it with `evolve`")
             found = evolver[0](state, event.data)

@@ -23,21 +23,21 @@ T = TypeVar("T")
 Reader = Callable[[Any], Any]
 
 # The scanner alone: `loads` asks more of every text than it needs.
-_scan: Callable[[str, int], tuple[Any, int]] = scanner.make_scanner(json.JSONDecoder())  # type: ignore
+scan: Callable[[str, int], tuple[Any, int]] = scanner.make_scanner(json.JSONDecoder())  # type: ignore
 _decoder = json.JSONDecoder()
 _readers: dict[Any, Reader] = {}
 
 
-def parse(data: bytes | memoryview) -> Any:
+def parse(data: bytes | str) -> Any:
     """Reads JSON, strictly UTF-8.
 
     Raises:
         Invalid: with line and column.
     """
     try:
-        text = str(data, "utf-8")
+        text = data if isinstance(data, str) else str(data, "utf-8")
         try:
-            value, end = _scan(text, 0)
+            value, end = scan(text, 0)
             if end == len(text):
                 return value
         except StopIteration:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import frame
 from .errors import LanternError
-from .frame import OpsWriter, Value
-from .rows import DELETED, Key, Row, Rows, value_of
+from .frame import OpsWriter
+from .rows import DELETED, UPSERTED, Key, Row, Rows
 from .table import Table
+from .value import Value, value_of
 
 if TYPE_CHECKING:
     from .command import Command
@@ -20,6 +21,7 @@ BUFFER_BYTES_MAX = 8 * 1024 * 1024
 """The most bytes that writes may take before they are handed to the host, in the middle of a batch if need be."""
 ROWS_MAX = 100_000
 """The most rows that a query answers."""
+_PLAIN = frozenset((str, int, bytes))
 
 _OUTBOX = Table(
     "_lantern_outbox",
@@ -46,7 +48,8 @@ class Db:
         self._statements: dict[str, int] = {}
         self._ops = OpsWriter()
         self._tables: dict[str, Rows] = {}
-        self._touched: list[Rows] = []
+        # Those of them that something was gathered of, in the order in which it began.
+        self._touched: dict[Table, Rows] = {}
         self._event: int | None = None
         # About what the gathered rows take.
         self._bytes = 0
@@ -80,14 +83,20 @@ class Db:
 
     def put(self, table: Table, key: Key, /, **columns: object) -> None:
         """Writes a whole row: all columns that the table declares."""
-        self._rows(table).put(self, key, columns)
+        (self._touched.get(table) or self._rows(table)).put(self, key, columns)
 
     def upsert(self, table: Table, key: Key) -> Row:
         """Writes some columns of a row, which is made if there is none.
 
         The columns that are not written then have their default, so those that are ``NOT NULL`` need one.
         """
-        rows = self._rows(table)
+        rows = self._touched.get(table) or self._rows(table)
+        if key.__class__ in _PLAIN:
+            # A key that is known was checked.
+            row = rows.rows.get(key)
+            if row.__class__ is Row and row._pending == UPSERTED and not row._absent:
+                row._event = self._event
+                return row
         return rows.enter(self, rows.key(key), upsert=True)
 
     def update(self, table: Table, key: Key) -> Row:
@@ -107,7 +116,7 @@ class Db:
         """
         rows = self._rows(table)
         key = rows.key(key)
-        row = rows.rows.get(key)
+        row = rows.known(self, key)
         if row is None or not row._known:
             if row is not None:
                 # The row was written in part: the database puts the parts together.
@@ -130,7 +139,7 @@ class Db:
         The answer comes as an event: of the aggregate's topic when it is accepted, of the topic with ``.decisions`` behind
         its name when it is rejected.
         """
-        cause = _header(event, "ce_id")
+        cause, correlation = _header(event, "ce_id"), _header(event, "ce_correlationid")
         self.put(
             _OUTBOX,
             key,
@@ -140,7 +149,7 @@ class Db:
             payload=command.payload,
             due_ms=command.due_ms,
             # What an event without a correlation begins is known by that event.
-            correlation=_header(event, "ce_correlationid") or cause,
+            correlation=cause if correlation is None else correlation,
             causation=cause,
         )
 
@@ -167,16 +176,13 @@ class Db:
                 f"table `{table.name}` is declared twice, with columns {rows.table.columns} and {table.columns}: "
                 "declare each table once"
             )
-        if not rows.touched:
-            rows.touched = True
-            self._touched.append(rows)
+        self._touched[table] = rows
         return rows
 
     def _flush_rows(self) -> None:
         """Turns the rows gathered so far into writes."""
-        for rows in self._touched:
+        for rows in self._touched.values():
             rows.flush(self._host, self._ops)
-            rows.touched = False
         self._touched.clear()
         self._bytes = 0
 

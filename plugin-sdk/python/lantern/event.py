@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from . import codec
 from .errors import BadInput, Invalid
-from .frame import Events, Fields, NONE
+from .frame import Events, NONE
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
@@ -19,11 +19,10 @@ _UNREAD: Any = object()
 class Event(Generic[T_co]):
     """One event of a batch. Nothing of it is decoded before it is asked for."""
 
-    __slots__ = ("_batch", "_data", "_fields", "_read", "index")
+    __slots__ = ("_batch", "_data", "_read", "index")
 
-    def __init__(self, batch: Events, index: int, fields: Fields, read: Callable[[Any], T_co]) -> None:
+    def __init__(self, batch: Events, index: int, read: Callable[[Any], T_co]) -> None:
         self._batch = batch
-        self._fields = fields
         self._read = read
         self._data: Any = _UNREAD
         self.index = index
@@ -37,39 +36,58 @@ class Event(Generic[T_co]):
             BadInput: with the event's coordinates, when it is something else.
         """
         data = self._data
-        if data is _UNREAD:
-            data = self._data = self._decode(self._read)
-        return cast(T_co, data)
+        if data is not _UNREAD:
+            return data  # type: ignore[no-any-return]
+        batch, index = self._batch, self.index
+        length = batch.payload_lens[index]
+        if batch.text is not None and length != NONE:
+            # What is right, in the fewest steps.
+            pos = batch.payloads[index]
+            try:
+                value, end = codec.scan(batch.text[pos : pos + length], 0)
+            except (StopIteration, ValueError):
+                end = -1
+            if end == length:
+                try:
+                    data = self._data = self._read(value)
+                except Invalid as error:
+                    raise self.bad_input(error) from None
+                return data  # type: ignore[no-any-return]
+        # What is wrong, or has space around it, or is not ASCII.
+        data = self._data = self._decode(self._read)
+        return data  # type: ignore[no-any-return]
 
     @property
     def type(self) -> str:
         """The event's type, as its envelope has it."""
-        return self._batch.texts[self._fields[4]]
+        return self._batch.texts[self._batch.kinds[self.index]]
 
     @property
     def topic(self) -> str:
         """The topic that it was read from."""
-        return self._batch.texts[self._fields[2]]
+        return self._batch.texts[self._batch.topics[self.index]]
 
     @property
     def partition(self) -> int:
         """The partition of that topic."""
-        return self._fields[3]
+        return self._batch.partitions[self.index]
 
     @property
     def offset(self) -> int:
         """Its offset in that partition."""
-        return self._fields[0]
+        return self._batch.offsets[self.index]
 
     @property
     def timestamp_ms(self) -> int:
         """The record's time in Unix milliseconds; -1 when it has none. This is the only clock there is."""
-        return self._fields[1]
+        return self._batch.timestamps[self.index]
 
     @property
     def key(self) -> bytes | None:
         """The record's key."""
-        return self._batch.part(self._fields[5], self._fields[6])
+        batch, index = self._batch, self.index
+        pos, length = batch.keys[index], batch.key_lens[index]
+        return None if length == NONE else batch.arena[pos : pos + length]
 
     @property
     def key_text(self) -> str:
@@ -89,7 +107,9 @@ class Event(Generic[T_co]):
     @property
     def payload(self) -> bytes | None:
         """The event's data as bytes; ``None`` is a tombstone."""
-        return self._batch.part(self._fields[7], self._fields[8])
+        batch, index = self._batch, self.index
+        pos, length = batch.payloads[index], batch.payload_lens[index]
+        return None if length == NONE else batch.arena[pos : pos + length]
 
     @property
     def text(self) -> str:
@@ -99,7 +119,8 @@ class Event(Generic[T_co]):
             BadInput: when it has none, or it is not UTF-8.
         """
         try:
-            return str(self._view(), "utf-8")
+            raw = self._raw()
+            return raw if isinstance(raw, str) else str(raw, "utf-8")
         except UnicodeDecodeError as error:
             raise self.bad_input(f"its data is not text: {error}") from None
 
@@ -124,15 +145,16 @@ class Event(Generic[T_co]):
 
         Only headers that the plugin asked for are there.
         """
-        for found, value in self._batch.headers(self._fields):
-            if found == name:
-                return value
+        if self._batch.headers_count[self.index]:
+            for found, value in self._batch.headers(self.index):
+                if found == name:
+                    return value
         return None
 
     @property
     def headers(self) -> list[tuple[str, bytes | None]]:
         """All headers that the plugin asked for, in their order."""
-        return list(self._batch.headers(self._fields))
+        return list(self._batch.headers(self.index))
 
     def bad_input(self, reason: object) -> BadInput:
         """What to raise when the event cannot be understood: it names the event's coordinates."""
@@ -142,15 +164,18 @@ class Event(Generic[T_co]):
         """The event's coordinates: ``topic/partition@offset (type)``."""
         return f"{self.topic}/{self.partition}@{self.offset} ({self.type})"
 
-    def _view(self) -> memoryview:
-        pos, length = self._fields[7], self._fields[8]
+    def _raw(self) -> str | bytes:
+        batch, index = self._batch, self.index
+        pos, length = batch.payloads[index], batch.payload_lens[index]
         if length == NONE:
             raise self.bad_input("it has no data: it is a tombstone")
-        return self._batch.arena[pos : pos + length]
+        if batch.text is not None:
+            return batch.text[pos : pos + length]
+        return batch.arena[pos : pos + length]
 
     def _decode(self, read: Callable[[Any], T]) -> T:
         try:
-            return read(codec.parse(self._view()))
+            return read(codec.parse(self._raw()))
         except Invalid as error:
             raise self.bad_input(error) from None
 

@@ -5,32 +5,26 @@ Their form is written down in frames.md beside the contract; the tests go throug
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import accumulate, repeat
+from operator import add
 from struct import Struct, error as StructError
 from typing import NamedTuple
 
 from .errors import MangledFrame
-
-Value = None | int | float | str | bytes
-"""SQLite's five kinds of value."""
+from .value import Value as Value, decode, encode, outside, text_of
 
 NONE = 0xFFFFFFFF
 EVENTS, OPS, ROWS = 1, 2, 3
 _KINDS = {EVENTS: "events", OPS: "writes", ROWS: "rows"}
 _HEADER = Struct("<4sHHIIII8x")
 _PAIR = Struct("<II")
-_U32 = Struct("<I")
-_I64 = Struct("<q")
-_F64 = Struct("<d")
 _EVENT = Struct("<qqIiIIIIIIII")
+_NATIVE = Struct("=qqIiIIIIIIII")
 _OP = Struct("<IIII")
 _HEADER_ENTRY = Struct("<III")
-_INTEGER = Struct("<Bq")
-_REAL = Struct("<Bd")
-_SIZED = Struct("<BI")
-_NULL = b"\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +35,7 @@ class Layout:
     stride: int
     texts: list[str]
     index: memoryview
-    arena: memoryview
+    arena: bytes
 
 
 def parse(frame: bytes, kind: int, stride_least: int) -> Layout:
@@ -66,87 +60,106 @@ def parse(frame: bytes, kind: int, stride_least: int) -> Layout:
     if arena_at + arena_bytes != len(frame):
         raise MangledFrame("length", f"its header states {arena_at + arena_bytes} bytes, it has {len(frame)}")
     view = memoryview(frame)
-    arena = view[arena_at:]
+    arena = frame[arena_at:]
     texts = []
     left = arena_bytes
     for pos, length in _PAIR.iter_unpack(view[32:index_at]):
         left -= length
         if pos + length > arena_bytes or left < 0:
             raise MangledFrame("bounds", "a text of the dictionary points outside of the frame")
-        texts.append(_text(arena[pos : pos + length], "a text of the dictionary"))
+        texts.append(text_of(arena[pos : pos + length], "a text of the dictionary"))
     return Layout(count, stride, texts, view[index_at:arena_at], arena)
 
 
-def _text(part: memoryview, what: str) -> str:
-    try:
-        return str(part, "utf-8")
-    except UnicodeDecodeError:
-        raise MangledFrame("utf8", f"{what} is not UTF-8") from None
-
-
-Fields = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
-"""An event's item: offset, timestamp, topic, partition, type, key (pos, len), payload, headers, reserved."""
-
-
 class Events:
-    """A frame of events."""
+    """A frame of events: an event is its place in columns. They are checked as a whole, since that is quickest."""
 
-    __slots__ = ("arena", "count", "index", "stride", "texts")
+    __slots__ = (
+        "arena",
+        "headers_at",
+        "headers_count",
+        "key_lens",
+        "keys",
+        "kinds",
+        "offsets",
+        "partitions",
+        "payload_lens",
+        "payloads",
+        "text",
+        "texts",
+        "timestamps",
+        "topics",
+    )
 
     def __init__(self, frame: bytes) -> None:
         layout = parse(frame, EVENTS, _EVENT.size)
-        self.count, self.stride, self.texts = layout.count, layout.stride, layout.texts
-        self.index, self.arena = layout.index, layout.arena
-
-    def items(self) -> Iterator[Fields]:
-        """The items of the index, which are checked as they come."""
-        if self.stride == _EVENT.size:
-            items: Iterator[Fields] = _EVENT.iter_unpack(self.index)
-        else:
-            at = range(0, self.count * self.stride, self.stride)
-            items = map(_EVENT.unpack_from, repeat(self.index), at)
-        left = end = len(self.arena)
+        self.texts, self.arena = layout.texts, layout.arena
+        index = layout.index
+        if layout.stride != _EVENT.size:
+            items = (index[at : at + _EVENT.size] for at in range(0, layout.count * layout.stride, layout.stride))
+            index = memoryview(b"".join(items))
+        if sys.byteorder == "big":
+            index = memoryview(b"".join(_NATIVE.pack(*item) for item in _EVENT.iter_unpack(index)))
+        longs, words = index.cast("q"), index.cast("I")
+        # Few plugins ask for all of these, and a view costs nothing until it is read.
+        self.offsets, self.timestamps = longs[0::7], longs[1::7]
+        self.topics, self.partitions = words[4::14], index.cast("i")[5::14]
+        self.headers_at, self.headers_count = words[11::14], words[12::14]
+        self.kinds = words[6::14].tolist()
+        self.keys, self.key_lens = words[7::14].tolist(), words[8::14].tolist()
+        self.payloads, self.payload_lens = words[9::14].tolist(), words[10::14].tolist()
         texts = len(self.texts)
-        for fields in items:
-            _, _, topic, _, kind, key, key_len, payload, payload_len, headers, headers_count, _ = fields
-            if topic >= texts or kind >= texts:
-                raise _outside("the topic or type")
-            if key_len != NONE:
-                left -= key_len
-                if key + key_len > end:
-                    raise _outside("the key")
-            if payload_len != NONE:
-                left -= payload_len
-                if payload + payload_len > end:
-                    raise _outside("the payload")
-            if headers_count:
-                left -= headers_count * 12
-                if headers + headers_count * 12 > end:
-                    raise _outside("the headers")
-                for _, value, length in _HEADER_ENTRY.iter_unpack(self.arena[headers : headers + headers_count * 12]):
-                    if length != NONE:
-                        left -= length
-                        if value + length > end:
-                            raise _outside("a header")
-            if left < 0:
-                raise MangledFrame("bounds", "its items use bytes of the arena twice")
-            yield fields
+        if max(self.topics.tolist(), default=-1) >= texts or max(self.kinds, default=-1) >= texts:
+            raise outside("the topic or type")
+        used = _used(self.keys, self.key_lens, len(self.arena), "the key")
+        used += _used(self.payloads, self.payload_lens, len(self.arena), "the payload")
+        if any(self.headers_count.tolist()):
+            used += self._check_headers()
+        if used > len(self.arena):
+            raise MangledFrame("bounds", "its items use bytes of the arena twice")
+        # The arena as one text, where positions are the same in both.
+        self.text = str(self.arena, "ascii") if self.arena.isascii() else None
+
+    def _check_headers(self) -> int:
+        end = len(self.arena)
+        used = 0
+        for at, count in zip(self.headers_at, self.headers_count, strict=True):
+            used += count * _HEADER_ENTRY.size
+            if at + count * _HEADER_ENTRY.size > end:
+                raise outside("the headers")
+            # Before they are looked at: they must not be gone through more often than there are bytes.
+            if used > end:
+                break
+            for name, value, length in self._entries(at, count):
+                if name >= len(self.texts):
+                    raise outside("a header's name")
+                if length != NONE:
+                    used += length
+                    if value + length > end:
+                        raise outside("a header")
+        return used
+
+    def _entries(self, at: int, count: int) -> Iterator[tuple[int, int, int]]:
+        return _HEADER_ENTRY.iter_unpack(self.arena[at : at + count * _HEADER_ENTRY.size])
 
     def part(self, pos: int, length: int) -> bytes | None:
         """A key, payload or header."""
-        return None if length == NONE else self.arena[pos : pos + length].tobytes()
+        return None if length == NONE else self.arena[pos : pos + length]
 
-    def headers(self, fields: Fields) -> Iterator[tuple[str, bytes | None]]:
+    def headers(self, index: int) -> Iterator[tuple[str, bytes | None]]:
         """The headers of an event, in their order."""
-        pos, count = fields[9], fields[10]
-        for name, value, length in _HEADER_ENTRY.iter_unpack(self.arena[pos : pos + count * 12]):
-            if name >= len(self.texts):
-                raise _outside("a header's name")
+        for name, value, length in self._entries(self.headers_at[index], self.headers_count[index]):
             yield self.texts[name], self.part(value, length)
 
 
-def _outside(what: str) -> MangledFrame:
-    return MangledFrame("bounds", f"{what} of an item points outside of the frame")
+def _used(positions: list[int], lengths: list[int], end: int, what: str) -> int:
+    """How many bytes keys or payloads use, all of which must lie in the arena."""
+    if max(lengths, default=0) == NONE:
+        there = [(pos, length) for pos, length in zip(positions, lengths, strict=True) if length != NONE]
+        positions, lengths = [pos for pos, _ in there], [length for _, length in there]
+    if max(map(add, positions, lengths), default=0) > end:
+        raise outside(what)
+    return sum(lengths)
 
 
 class Rows:
@@ -158,7 +171,7 @@ class Rows:
         layout = parse(frame, ROWS, _PAIR.size)
         self.columns = layout.texts
         starts = _starts(layout, _PAIR, 0)
-        self.rows = [_values(layout.arena, *span) for span in starts]
+        self.rows = [decode(layout.arena, *span) for span in starts]
 
 
 def _starts(layout: Layout, item: Struct, at: int) -> list[tuple[int, int, int]]:
@@ -166,54 +179,6 @@ def _starts(layout: Layout, item: Struct, at: int) -> list[tuple[int, int, int]]
     found = [item.unpack_from(layout.index, n * layout.stride)[at : at + 2] for n in range(layout.count)]
     ends = [pos for pos, _ in found[1:]] + [len(layout.arena)]
     return [(pos, end, count) for (pos, count), end in zip(found, ends, strict=False)]
-
-
-def _values(arena: memoryview, pos: int, end: int, count: int) -> list[Value]:
-    if pos > end or end > len(arena) or count > end - pos:
-        raise _outside("the values")
-    values: list[Value] = []
-    for _ in range(count):
-        if pos >= end:
-            raise _outside("a value")
-        tag = arena[pos]
-        pos += 1
-        if tag == 0:
-            values.append(None)
-        elif tag in (1, 2):
-            if pos + 8 > end:
-                raise _outside("a value")
-            values.append((_I64 if tag == 1 else _F64).unpack_from(arena, pos)[0])
-            pos += 8
-        elif tag in (3, 4):
-            if pos + 4 > end:
-                raise _outside("a value")
-            (length,) = _U32.unpack_from(arena, pos)
-            pos += 4
-            if pos + length > end:
-                raise _outside("a value")
-            part = arena[pos : pos + length]
-            values.append(_text(part, "a value") if tag == 3 else part.tobytes())
-            pos += length
-        else:
-            raise MangledFrame("tag", f"a value has the unknown tag {tag}")
-    return values
-
-
-def append(arena: bytearray, value: Value) -> None:
-    """Appends a value. It must be of the five kinds, and an integer of 64 bits."""
-    if isinstance(value, str):
-        data = value.encode()
-        arena += _SIZED.pack(3, len(data))
-        arena += data
-    elif isinstance(value, int):
-        arena += _INTEGER.pack(1, value)
-    elif value is None:
-        arena += _NULL
-    elif isinstance(value, float):
-        arena += _REAL.pack(2, value)
-    else:
-        arena += _SIZED.pack(4, len(value))
-        arena += value
 
 
 class Op(NamedTuple):
@@ -236,11 +201,19 @@ class OpsWriter:
 
     def push(self, statement: int, event: int | None, values: Sequence[Value]) -> None:
         """Adds one write."""
-        pos = len(self.arena)
-        for value in values:
-            append(self.arena, value)
-        self.index += _OP.pack(statement, NONE if event is None else event, pos, len(values))
+        encoded = encode(values)
+        self.index += _OP.pack(statement, NONE if event is None else event, len(self.arena), len(values))
+        self.arena += encoded
         self.count += 1
+
+    def extend(self, statement: int, values: int, writes: Sequence[tuple[int | None, bytes]]) -> None:
+        """Adds writes by one statement: of each its event and its values, encoded before."""
+        events = [NONE if event is None else event for event, _ in writes]
+        encoded = [data for _, data in writes]
+        positions = accumulate(map(len, encoded), initial=len(self.arena))
+        self.index += b"".join(map(_OP.pack, repeat(statement), events, positions, repeat(values)))
+        self.arena += b"".join(encoded)
+        self.count += len(writes)
 
     def take(self) -> bytes:
         """The frame of all writes, and starts anew."""
@@ -255,7 +228,7 @@ def read_ops(frame: bytes) -> list[Op]:
     ops = []
     for n, (pos, end, count) in enumerate(_starts(layout, _OP, 2)):
         statement, event, _, _ = _OP.unpack_from(layout.index, n * layout.stride)
-        ops.append(Op(statement, None if event == NONE else event, _values(layout.arena, pos, end, count)))
+        ops.append(Op(statement, None if event == NONE else event, decode(layout.arena, pos, end, count)))
     return ops
 
 
@@ -273,8 +246,7 @@ def write_rows(columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> bytes
     count = 0
     for row in rows:
         index += _PAIR.pack(len(arena), len(row))
-        for value in row:
-            append(arena, value)
+        arena += encode(row)
         count += 1
     return _frame(ROWS, count, _PAIR.size, dictionary, index, arena)
 

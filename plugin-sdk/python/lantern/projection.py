@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from . import codec
-from .db import Db
+from .db import BUFFER_BYTES_MAX, Db
 from .errors import LanternError
 from .event import Event
 from .frame import Events
@@ -125,15 +125,16 @@ class Projection:
             events = Events(frame)
             others = self._handlers.get("*")
             handlers = [self._handlers.get(text, others) for text in events.texts]
-            end = db._end
-            for index, fields in enumerate(events.items()):
-                found = handlers[fields[4]]
+            ops = db._ops
+            for index, kind in enumerate(events.kinds):
+                found = handlers[kind]
                 if found is None:
                     continue
                 handler, read = found
                 db._event = index
-                handler(Event(events, index, fields, read), db)
-                end()
+                handler(Event(events, index, read), db)
+                if db._error is not None or db._bytes + len(ops.arena) > BUFFER_BYTES_MAX:
+                    db._end()
             index = None
             return db._finish()
         except Exception as error:

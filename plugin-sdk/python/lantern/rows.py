@@ -5,12 +5,13 @@ The order is that of first writing, so the same batch always gives the same writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .errors import BadInput, LanternError
-from .frame import OpsWriter, Value
+from .errors import LanternError
+from .frame import OpsWriter
 from .table import DELETE, UPDATE, UPSERT, Columns, Table, places, read_sql, write_sql
+from .value import Value, decode, encode, value_of
 
 if TYPE_CHECKING:
     from .db import Db
@@ -29,42 +30,17 @@ _VERBS = {
 }
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
+# Nearly every integer that fits has no more than these, which is quicker to know than whether it lies between two.
+_BITS = 63
 # About what a row takes beside its long texts.
 _ROW_BYTES = 160
 _LONG = 64
 
 Key = str | int | bytes | bool | tuple[str | int | bytes | bool, ...]
+_KEYS = frozenset((str, int, bytes))
 
-
-def value_of(value: Any) -> Value:
-    """A value as one of SQLite's five kinds.
-
-    Raises:
-        BadInput: for an integer of more than 64 bits, and a text that is not Unicode.
-    """
-    kind = value.__class__
-    if kind is int:
-        if _LEAST <= value <= _MOST:
-            return value  # type: ignore[no-any-return]
-        raise BadInput(f"{value} does not fit the integers that SQLite holds, 64 bits: write it as text")
-    if kind is str:
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError as error:
-                raise BadInput(f"a text is not Unicode: {error}") from None
-        return value  # type: ignore[no-any-return]
-    if kind is float:
-        return value if value == value else None
-    if value is None or kind is bytes:
-        return value  # type: ignore[no-any-return]
-    if isinstance(value, int):
-        return value_of(int(value))
-    if isinstance(value, str):
-        return value_of(str(value.value if hasattr(value, "value") else str.__str__(value)))
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    raise LanternError(f"{value!r} is no value of SQLite: give it None, an int, a float, a str or bytes")
+# A row that was put and not touched since: the event, and the bytes of its key and values as they are written.
+Whole = tuple[int | None, bytes]
 
 
 class Row:
@@ -100,35 +76,65 @@ class Row:
     def set(self, /, **columns: object) -> Row:
         """Sets columns."""
         row = self if self._pending != FLUSHED else self._current()
+        kinds, values, places = row._kinds, row._values, row._rows.table.places
         for name, value in columns.items():
-            row = row._change(name, SET, value_of(value))
+            if value.__class__ is int and value.bit_length() <= _BITS:  # type: ignore[attr-defined]
+                place = places[name]
+                kinds[place] = SET
+                values[place] = value  # type: ignore[call-overload]
+            else:
+                row._change(name, SET, value_of(value))
         return row
 
     def add(self, /, **columns: int) -> Row:
         """Adds to columns of integers; NULL counts as 0."""
         row = self if self._pending != FLUSHED else self._current()
+        kinds, places = row._kinds, row._rows.table.places
+        # What is added to, raised or lowered has an integer.
+        values: Any = row._values
         for name, value in columns.items():
-            if value.__class__ is not int or not _LEAST <= value <= _MOST:
+            if value.__class__ is not int or value.bit_length() > _BITS:
                 value = _integer(name, value)
+            place = places[name]
+            if kinds[place] == ADD and (merged := values[place] + value).bit_length() <= _BITS:
+                values[place] = merged
+                continue
             row = row._change(name, ADD, value)
+            kinds, values = row._kinds, row._values
         return row
 
     def max(self, /, **columns: int) -> Row:
         """Raises columns of integers to these, where they are less or NULL."""
         row = self if self._pending != FLUSHED else self._current()
+        kinds, places = row._kinds, row._rows.table.places
+        values: Any = row._values
         for name, value in columns.items():
-            if value.__class__ is not int or not _LEAST <= value <= _MOST:
+            if value.__class__ is not int or value.bit_length() > _BITS:
                 value = _integer(name, value)
+            place = places[name]
+            if kinds[place] == MAX:
+                if value > values[place]:
+                    values[place] = value
+                continue
             row = row._change(name, MAX, value)
+            kinds, values = row._kinds, row._values
         return row
 
     def min(self, /, **columns: int) -> Row:
         """Lowers columns of integers to these, where they are more or NULL."""
         row = self if self._pending != FLUSHED else self._current()
+        kinds, places = row._kinds, row._rows.table.places
+        values: Any = row._values
         for name, value in columns.items():
-            if value.__class__ is not int or not _LEAST <= value <= _MOST:
+            if value.__class__ is not int or value.bit_length() > _BITS:
                 value = _integer(name, value)
+            place = places[name]
+            if kinds[place] == MIN:
+                if value < values[place]:
+                    values[place] = value
+                continue
             row = row._change(name, MIN, value)
+            kinds, values = row._kinds, row._values
         return row
 
     def _current(self) -> Row:
@@ -137,10 +143,7 @@ class Row:
         return self._db._rows(self._rows.table).enter(self._db, self._key, upsert=self._absent)
 
     def _change(self, name: str, change: int, value: Any) -> Row:
-        place = self._rows.table.places.get(name)
-        if place is None:
-            table = self._rows.table
-            raise LanternError(f"table `{table.name}` declares no column `{name}`, only {', '.join(table.columns)}")
+        place = self._rows.table.places[name]
         kinds, values = self._kinds, self._values
         before = kinds[place]
         if change == SET or (before == UNCHANGED and not self._known):
@@ -200,16 +203,15 @@ def _integer(name: str, value: object) -> int:
 class Rows:
     """The rows of a table."""
 
-    __slots__ = ("rows", "select", "statements", "table", "touched", "width")
+    __slots__ = ("rows", "select", "statements", "table", "width")
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.width = len(table.columns)
-        self.rows: dict[Any, Row] = {}
+        self.rows: dict[Any, Row | Whole] = {}
         # Statements that write, by what they write, with the places of their columns.
         self.statements: dict[tuple[str, bytes], tuple[int, list[int]]] = {}
         self.select: int | None = None
-        self.touched = False
 
     def key(self, key: Any) -> Any:
         """A key, checked: reals and NULL have no place in one, since what is equal must be equal byte for byte."""
@@ -230,9 +232,20 @@ class Rows:
             raise LanternError(f"a key of `{self.table.name}` has {part!r}: keys are texts, integers and blobs")
         return part
 
+    def known(self, db: Db, key: Any) -> Row | None:
+        """The row of a checked key, if anything was gathered of it."""
+        row = self.rows.get(key)
+        if row.__class__ is tuple:
+            event, encoded = row
+            row = self.rows[key] = Row(db, self, key)
+            row._values = decode(encoded, 0, len(encoded), len(self.table.key) + self.width)[len(self.table.key) :]
+            row._kinds = [SET] * self.width
+            row._pending, row._known, row._event = UPSERTED, True, event
+        return row  # type: ignore[return-value]
+
     def row(self, db: Db, key: Any) -> Row:
         """The row of a checked key, made if it is not there."""
-        row = self.rows.get(key)
+        row = self.known(db, key)
         if row is None:
             row = self.rows[key] = Row(db, self, key)
             db._bytes += _ROW_BYTES
@@ -240,7 +253,7 @@ class Rows:
 
     def enter(self, db: Db, key: Any, *, upsert: bool) -> Row:
         """Enters a row to write columns of it."""
-        row = self.rows.get(key)
+        row = self.known(db, key)
         if row is None:
             row = self.row(db, key)
             pending = UPSERTED if upsert else UPDATED
@@ -283,17 +296,32 @@ class Rows:
     def put(self, db: Db, key: Any, columns: Mapping[str, object]) -> None:
         """Writes a whole row."""
         table = self.table
-        if columns.keys() != table.places.keys():
-            raise LanternError(
-                f"{', '.join(columns) or 'nothing'} was put into `{table.name}`, which declares {', '.join(table.columns)}"
-            )
-        values = [value_of(columns[name]) for name in table.columns]
-        row = self.row(db, self.key(key))
+        given: Iterable[object] = columns.values()
+        if tuple(columns) != table.columns:
+            if columns.keys() != table.places.keys():
+                raise LanternError(
+                    f"{', '.join(columns) or 'nothing'} was put into `{table.name}`, "
+                    f"which declares {', '.join(table.columns)}"
+                )
+            given = [columns[name] for name in table.columns]
+        if key.__class__ is tuple and len(key) == len(table.key) > 1 and _KEYS.issuperset(map(type, key)):
+            encoded = encode((*key, *given))
+        else:
+            key = self.key(key)
+            encoded = encode((*key, *given) if key.__class__ is tuple else (key, *given))
+        row = self.rows.get(key)
+        if row is None:
+            self.rows[key] = db._event, encoded
+            db._bytes += _ROW_BYTES + len(encoded)
+            return
+        db._bytes += len(encoded)
+        if row.__class__ is tuple:
+            self.rows[key] = db._event, encoded
+            return
         row._pending = REPLACED if row._pending in (DELETED, REPLACED) else UPSERTED
-        row._values = values
+        row._values = [value_of(value) for value in given]
         row._kinds = [SET] * self.width
         row._known, row._absent, row._event = True, False, db._event
-        db._bytes += sum(len(value) for value in values if isinstance(value, (str, bytes)))
 
     def delete(self, db: Db, key: Any) -> None:
         """Deletes a row."""
@@ -324,7 +352,14 @@ class Rows:
         statements = self.statements
         push = ops.push
         rows, self.rows = self.rows, {}
+        whole: list[Whole] = []
         for row in rows.values():
+            if row.__class__ is tuple:
+                whole.append(row)
+                continue
+            if whole:
+                self._flush_whole(host, ops, whole)
+                whole = []
             pending = row._pending
             key = [row._key] if parts == 1 else list(row._key)
             # Whoever still holds the row enters it again, in the way that it was entered.
@@ -340,6 +375,13 @@ class Rows:
                 statement, written = known
                 values = row._values
                 push(statement, row._event, key + [values[place] for place in written])
+        if whole:
+            self._flush_whole(host, ops, whole)
+
+    def _flush_whole(self, host: Host, ops: OpsWriter, whole: list[Whole]) -> None:
+        kinds = bytes((SET,)) * self.width
+        known = self.statements.get((UPSERT, kinds)) or self._prepare(host, UPSERT, kinds, whole[0][0])
+        ops.extend(known[0], len(self.table.key) + self.width, whole)
 
     def _prepare(self, host: Host, verb: str, kinds: bytes, event: int | None) -> tuple[int, list[int]]:
         columns = _columns(kinds)
@@ -355,4 +397,3 @@ class Rows:
     def clear(self) -> None:
         """Forgets all rows."""
         self.rows = {}
-        self.touched = False

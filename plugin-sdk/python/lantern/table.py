@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .errors import LanternError
+
 COLUMNS_MAX = 64
 
 
@@ -28,11 +30,23 @@ class Table:
         self.name = name
         self.key = (key,) if isinstance(key, str) else tuple(key)
         self.columns = tuple(columns)
-        self.places = {column: place for place, column in enumerate(self.columns)}
+        self.places = _Places(self)
         if not self.key:
             raise ValueError(f"the table {name!r} needs a key")
         if len(self.columns) > COLUMNS_MAX:
             raise ValueError(f"the table {name!r} has more than {COLUMNS_MAX} columns beside its key")
+
+
+class _Places(dict[str, int]):
+    """The columns' places, by their names."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__((column, place) for place, column in enumerate(table.columns))
+        self._table = table
+
+    def __missing__(self, name: str) -> int:
+        table = self._table
+        raise LanternError(f"table `{table.name}` declares no column `{name}`, only {', '.join(table.columns)}")
 
 
 UPSERT, UPDATE, DELETE = "upsert", "update", "delete"

@@ -79,9 +79,9 @@ class Upcaster:
         """Upgrades a frame of events; answers a frame of rows. The host calls it."""
         events = Events(frame)
         rows: list[tuple[Value, Value]] = []
-        for index, fields in enumerate(events.items()):
-            found = self._functions.get(events.texts[fields[4]])
-            event: Event[Any] = Event(events, index, fields, found[1] if found else _untyped)
+        for index, kind in enumerate(events.kinds):
+            found = self._functions.get(events.texts[kind])
+            event: Event[Any] = Event(events, index, found[1] if found else _untyped)
             if found is None:
                 rows.append((event.type, event.payload))
                 continue

@@ -70,16 +70,16 @@ def read_events(data: bytes) -> Any:
     events = frame.Events(data)
     return [
         {
-            "offset": str(item[0]),
-            "timestamp_ms": str(item[1]),
-            "topic": events.texts[item[2]],
-            "partition": item[3],
-            "type": events.texts[item[4]],
-            "key": hexed(events.part(item[5], item[6])),
-            "payload": hexed(events.part(item[7], item[8])),
-            "headers": [[name, hexed(value)] for name, value in events.headers(item)],
+            "offset": str(events.offsets[n]),
+            "timestamp_ms": str(events.timestamps[n]),
+            "topic": events.texts[events.topics[n]],
+            "partition": events.partitions[n],
+            "type": events.texts[kind],
+            "key": hexed(events.part(events.keys[n], events.key_lens[n])),
+            "payload": hexed(events.part(events.payloads[n], events.payload_lens[n])),
+            "headers": [[name, hexed(value)] for name, value in events.headers(n)],
         }
-        for item in events.items()
+        for n, kind in enumerate(events.kinds)
     ]
 
 
