@@ -23,12 +23,12 @@ impl Deployments {
         let generation = self.inner.next_generation(&slot.name, &state.generations)?;
         let build = Build { generation, digest: author.plugin.digest.to_string(), preview };
         self.inner.catalog.set_build(&slot.name, Some(&build))?;
-        self.spawn_rebuild(slot, state, author, &build)?;
+        self.spawn_rebuild(slot, state, author, &build).await?;
         Ok(generation)
     }
 
     /// Starts the thread of a rebuild and the task that promotes it.
-    pub(super) fn spawn_rebuild(
+    pub(super) async fn spawn_rebuild(
         &self,
         slot: &Arc<Slot>,
         state: &mut State,
@@ -36,6 +36,7 @@ impl Deployments {
         build: &Build,
     ) -> Result<(), Error> {
         let inner = &self.inner;
+        let beyond = self.beyond(slot, state, author).await;
         let Build { generation, preview, .. } = *build;
         let weak = Arc::downgrade(inner);
         let order = Order {
@@ -43,6 +44,7 @@ impl Deployments {
             preview,
             path: state.generations.path(generation),
             live: state.generations.path(state.generations.live().unwrap_or(1)),
+            beyond,
             author: author.clone(),
             setup: Setup {
                 plugins: Plugins::One(author.clone()),
@@ -72,6 +74,16 @@ impl Deployments {
         });
         state.rebuild = Some(Building { rebuilder, generation, preview, promoter });
         Ok(())
+    }
+
+    /// The topics that a plugin reads and the live one does not.
+    async fn beyond(&self, slot: &Slot, state: &State, author: &Author) -> Vec<String> {
+        // Of a live plugin that cannot be loaded it is not known: the new one takes all topics up when it is live.
+        let Ok(live) = self.live_author(slot, state).await else { return Vec::new() };
+        let options = self.inner.options(&slot.name);
+        let known = options.topics(&live.plugin.manifest);
+        let topics = options.topics(&author.plugin.manifest).iter();
+        topics.filter(|topic| !known.contains(topic)).cloned().collect()
     }
 
     /// Gives up what is built beside the live generation, and deletes it.

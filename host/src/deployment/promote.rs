@@ -12,6 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
+/// How long to wait before something that failed is tried again; it doubles.
+const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+/// The longest that is waited.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+
 impl Deployments {
     /// Makes a generation live, and has its plugin write it from the next batch on. Answers how long no event
     /// was applied. The generation is finished first, where a rebuild is still at it. The live projection is held meanwhile, and goes on where it was when this fails.
@@ -30,6 +35,12 @@ impl Deployments {
             Some(worker) => worker.hold().await.is_ok(),
             None => false,
         };
+        let not_now = |reason: String| {
+            if let Some(worker) = state.worker.as_ref().filter(|_| is_held) {
+                worker.release();
+            }
+            Self::not_now(format!("{reason}. Generation {live} of {} stays live", slot.name))
+        };
         let finished = match rebuilder {
             Some(rebuilder) => rebuilder.finish().await,
             None => Ok(()),
@@ -41,18 +52,22 @@ impl Deployments {
         let prepared =
             prepared.and_then(|()| state.generations.set_live(generation).map_err(|error| error.to_string()));
         if let Err(reason) = prepared {
-            if let Some(worker) = state.worker.as_ref().filter(|_| is_held) {
-                worker.release();
-            }
-            return Self::not_now(format!("{reason}. Generation {live} of {} stays live", slot.name));
+            return not_now(reason);
         }
-        self.inner.catalog.put(&catalog::Plugin {
+        let noted = self.inner.catalog.put(&catalog::Plugin {
             digest: author.plugin.digest.to_string(),
             generation,
             fallback: None,
             previous: Some((known.digest.clone(), live)),
             ..known.clone()
-        })?;
+        });
+        if let Err(error) = noted {
+            match state.generations.set_live(live) {
+                Ok(()) => return not_now(error.to_string()),
+                // The link is right about what is live, and the next start tells the catalog.
+                Err(stays) => tracing::error!("{}: {error}; {stays}", slot.name),
+            }
+        }
         let path = state.generations.path(generation);
         let switched = match state.worker.as_ref().filter(|_| is_held) {
             Some(worker) => worker.switch(author.clone(), path, false).await.is_ok(),
@@ -94,7 +109,8 @@ impl Deployments {
         Ok(())
     }
 
-    /// Waits until a rebuild is where the live generation is, then promotes it, or compares for a preview.
+    /// Waits until a rebuild is where the live generation is, then promotes it, or compares for a preview. What fails is
+    /// tried again: a disk that is full or a database that is locked is no fault of the plugin.
     pub(super) async fn promote_when_ready(
         self,
         slot: Arc<Slot>,
@@ -102,40 +118,60 @@ impl Deployments {
         preview: bool,
     ) {
         let is_settled = |state: RebuildState| matches!(state, RebuildState::Ready | RebuildState::Failed);
-        let Ok(ended) = status.wait_for(|rebuild| is_settled(rebuild.state)).await.map(|now| now.clone())
-        else {
-            return;
-        };
-        let mut state = slot.state.lock().await;
-        let Some(building) = &state.rebuild else { return };
-        if building.generation != ended.generation {
-            return;
-        }
-        let outcome = |result| Outcome {
-            name: slot.name.clone(),
-            digest: ended.digest.clone(),
-            result,
-            generation: ended.generation,
-            pause_us: None,
-        };
-        let recorded = if ended.state == RebuildState::Failed {
-            self.inner.record(&outcome(Done::Rejected), "its rebuild", ended.error.as_deref())
-        } else if preview {
-            building.rebuilder.compare().await.map(drop).map_err(|reason| Error::NotNow { reason })
-        } else {
-            match self.promote(&slot, &mut state).await {
-                Ok(pause) => {
-                    let pause_us = pause.map(micros);
-                    self.inner.record(&Outcome { pause_us, ..outcome(Done::Promoted) }, "its rebuild", None)
-                }
-                Err(error) => {
-                    self.inner.record(&outcome(Done::Rejected), "its rebuild", Some(&error.to_string()))
-                }
+        let mut backoff = BACKOFF_FIRST;
+        // Said once, however often it is tried.
+        let mut said = None;
+        loop {
+            let settled = status.wait_for(|rebuild| is_settled(rebuild.state)).await.map(|now| now.clone());
+            // Closed when it was promoted or given up.
+            let Ok(settled) = settled else { return };
+            let Err(error) = self.end_rebuild(&slot, &settled, preview).await else { return };
+            let reason = error.to_string();
+            if said.as_ref() != Some(&reason) {
+                tracing::warn!(
+                    "generation {} of {}, trying again: {reason}",
+                    settled.generation,
+                    slot.name
+                );
+                said = Some(reason);
             }
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    /// Does what is to be done when a rebuild is ready or has failed.
+    ///
+    /// # Errors
+    /// When that should be tried again.
+    async fn end_rebuild(&self, slot: &Arc<Slot>, settled: &Rebuild, preview: bool) -> Result<(), Error> {
+        let mut state = slot.state.lock().await;
+        // It may have been promoted or given up meanwhile.
+        let is_it = |building: &&Building| building.generation == settled.generation;
+        let Some(building) = state.rebuild.as_ref().filter(is_it) else { return Ok(()) };
+        if preview && settled.state == RebuildState::Ready {
+            let compared = building.rebuilder.compare();
+            // It may take long, and somebody may want to give it up.
+            drop(state);
+            return compared.await.map(drop).map_err(|reason| Error::NotNow { reason });
+        }
+        let outcome = |result, pause_us| Outcome {
+            name: slot.name.clone(),
+            digest: settled.digest.clone(),
+            result,
+            generation: settled.generation,
+            pause_us,
+        };
+        let recorded = if settled.state == RebuildState::Failed {
+            self.inner.record(&outcome(Done::Rejected, None), "its rebuild", settled.error.as_deref())
+        } else {
+            let pause = self.promote(slot, &mut state).await?;
+            self.inner.record(&outcome(Done::Promoted, pause.map(micros)), "its rebuild", None)
         };
         if let Err(error) = recorded {
             tracing::error!("{}: {error}", slot.name);
         }
+        Ok(())
     }
 
     /// Makes the generation live that is ready.
@@ -144,16 +180,23 @@ impl Deployments {
             return Self::not_now(format!("nothing is built beside {}", slot.name));
         };
         let Building { rebuilder, generation, .. } = &building;
+        let generation = *generation;
         let author = rebuilder.author.clone();
-        let promoted = self.go_live(slot, state, &author, *generation, Some(rebuilder)).await;
-        if promoted.is_err() {
+        let promoted = self.go_live(slot, state, &author, generation, Some(rebuilder)).await;
+        if let Err(error) = &promoted
+            && state.generations.live() != Some(generation)
+        {
+            rebuilder.go_on(&error.to_string());
             state.rebuild = Some(building);
             return promoted;
         }
-        self.inner.catalog.set_build(&slot.name, None)?;
-        let kept = [*generation, slot.view().previous.map_or(0, |previous| previous.generation)];
         let _ = tokio::task::spawn_blocking(move || building.rebuilder.stop()).await;
-        state.generations.keep(&kept)?;
+        let kept = [generation, slot.view().previous.map_or(0, |previous| previous.generation)];
+        let cleaned = self.inner.catalog.set_build(&slot.name, None).map_err(Error::from);
+        // It is live whatever becomes of what is left; the next start cleans up.
+        if let Err(error) = cleaned.and_then(|()| Ok(state.generations.keep(&kept)?)) {
+            tracing::warn!("{}: what is left of its rebuild stays for now: {error}", slot.name);
+        }
         // Last, since it tells everybody that the promotion is done.
         self.forget_rebuild(slot, state).await;
         promoted

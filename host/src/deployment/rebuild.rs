@@ -1,11 +1,13 @@
 //! A generation on its way: a thread that applies the log beside the live projection, in the live one's order.
 
+mod speed;
+
 use super::generations;
 use super::report::{Rebuild, RebuildState};
 use crate::projection::Author;
-use crate::projection::replay::{Control, Error, Followed, Progress, Replayer, Setup};
+use crate::projection::replay::{Control, Error, Followed, Replayer, Setup};
 use crate::read_model::{self, Diff, Durability, Snapshot};
-use std::collections::VecDeque;
+use speed::Speed;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,12 +20,12 @@ use tokio::sync::{oneshot, watch};
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before a sick dependency is tried again.
 const BACKOFF: Duration = Duration::from_secs(1);
-/// Over how long its speed is averaged.
-const SPEED_OVER: Duration = Duration::from_secs(5);
 /// While live projections are behind, it works for one part of its time and leaves them as many.
 const THROTTLED_REST: u32 = 3;
 /// Rows of a table that a preview shows.
 const EXAMPLES_MAX: usize = 5;
+/// What who asked is told when it stops in the middle.
+const STOPPED: &str = "the rebuild was stopped before that was done";
 
 /// What a rebuild needs.
 pub struct Order {
@@ -33,6 +35,8 @@ pub struct Order {
     pub path: PathBuf,
     /// The live read model, whose order it follows.
     pub live: PathBuf,
+    /// Topics that its plugin reads and the live one does not.
+    pub beyond: Vec<String>,
     /// Its plugin, and the upcasters that its events come through.
     pub author: Author,
     /// How the log is replayed by it.
@@ -44,8 +48,11 @@ pub struct Order {
 }
 
 enum Request {
-    /// Apply the rest and make all of it durable: the live one is at rest.
+    /// Apply the rest and make all of it durable: the live one is at rest. After that nothing is written, since this
+    /// generation may be the live one.
     Finish(oneshot::Sender<Result<(), String>>),
+    /// It did not go live after all, for this reason: follow the live one again.
+    GoOn(String),
     /// Compare with the live one.
     Compare(oneshot::Sender<Result<Diff, String>>),
 }
@@ -100,30 +107,48 @@ impl Rebuilder {
         Ok(Rebuilder { status, author, requests, stop, thread: Some(thread) })
     }
 
-    /// Applies what is left, makes all of it durable and closes the file. The live projection must be at rest.
+    /// Applies what is left, makes all of it durable and closes the file. The live projection must be at rest. When the
+    /// generation does not go live after that, say so by [`Rebuilder::go_on`].
     ///
     /// # Errors
     /// Why it cannot be finished.
     pub async fn finish(&self) -> Result<(), String> {
-        self.ask(Request::Finish).await?
+        let finished = self.ask(Request::Finish);
+        // Looked at after it was asked: one that begins again refuses what it was asked before.
+        if self.status.borrow().state != RebuildState::Ready {
+            return Err(why_over(&self.status));
+        }
+        finished.await
     }
 
-    /// What would change if it became the live one now.
+    /// After it was finished: it did not go live, for this reason.
+    pub fn go_on(&self, reason: &str) {
+        // One that is over has a reason of its own.
+        let _ = self.requests.send(Request::GoOn(reason.to_owned()));
+    }
+
+    /// What would change if it became the live one now. Nothing of the rebuild is held meanwhile.
     ///
     /// # Errors
     /// Why that cannot be told.
-    pub async fn compare(&self) -> Result<Diff, String> {
-        self.ask(Request::Compare).await?
+    pub fn compare(&self) -> impl Future<Output = Result<Diff, String>> + use<> {
+        let compared = self.ask(Request::Compare);
+        async move { compared.await }
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, String> {
-        let over = || {
-            let error = self.status.borrow().error.clone();
-            error.unwrap_or_else(|| "the rebuild is over".into())
-        };
+    fn ask<T, R>(&self, request: R) -> impl Future<Output = Result<T, String>> + use<T, R>
+    where
+        R: FnOnce(oneshot::Sender<Result<T, String>>) -> Request,
+    {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(request(reply)).map_err(|_| over())?;
-        answer.await.map_err(|_| over())
+        let is_sent = self.requests.send(request(reply)).is_ok();
+        let status = self.status.clone();
+        async move {
+            match answer.await {
+                Ok(answer) if is_sent => answer,
+                _ => Err(why_over(&status)),
+            }
+        }
     }
 
     /// Tells it to stop between two batches; it can be resumed.
@@ -140,6 +165,10 @@ impl Rebuilder {
             tracing::error!("a rebuild's thread panicked: this is a fault of Lantern");
         }
     }
+}
+
+fn why_over(status: &watch::Receiver<Rebuild>) -> String {
+    status.borrow().error.clone().unwrap_or_else(|| "the rebuild is not at its end, or is over".into())
 }
 
 /// A rebuild, on its thread.
@@ -160,7 +189,11 @@ impl Build {
                 Ok(()) => return,
                 Err(error) if error.is_transient() => {
                     tracing::warn!("rebuild of {}: trying again: {error}", self.order.author.plugin.name);
-                    self.status.send_modify(|status| status.error = Some(error.to_string()));
+                    self.status.send_modify(|status| {
+                        status.state = RebuildState::Building;
+                        status.error = Some(error.to_string());
+                    });
+                    self.refuse_all(&error.to_string());
                     let until = Instant::now() + BACKOFF;
                     while !self.is_stopping() && Instant::now() < until {
                         std::thread::sleep(FOLLOW_EVERY);
@@ -185,11 +218,25 @@ impl Build {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Builds, then follows the live one until it is finished or stopped.
+    /// Who has asked is not left waiting until it is ready again: the live projection may be held meanwhile.
+    fn refuse_all(&self, reason: &str) {
+        for request in self.inbox.try_iter() {
+            // Who asked may have gone.
+            match request {
+                Request::Finish(reply) => drop(reply.send(Err(reason.to_owned()))),
+                Request::Compare(reply) => drop(reply.send(Err(reason.to_owned()))),
+                Request::GoOn(_) => {}
+            }
+        }
+    }
+
+    /// Builds, then follows the live one until it is stopped.
     fn build(&mut self, permit: &mut Option<tokio::sync::OwnedSemaphorePermit>) -> Result<(), Error> {
         let mut replayer = self.open()?;
         self.show(RebuildState::Building);
-        if self.follow(&mut replayer)? == Followed::Stopped {
+        if self.follow(&mut replayer)? == Followed::Stopped
+            || self.follow_beyond(&mut replayer)? == Followed::Stopped
+        {
             return Ok(());
         }
         // Before the live one has to wait for it, since there is much to write out.
@@ -200,26 +247,40 @@ impl Build {
         // From here on it does no more work than a live projection.
         drop(permit.take());
         self.show(RebuildState::Ready);
+        self.serve(&mut replayer)
+    }
+
+    /// Follows the live one, and does what is asked for. Finished, it writes nothing: it may be the live one by then.
+    fn serve(&mut self, replayer: &mut Replayer) -> Result<(), Error> {
+        let mut is_finished = false;
         while !self.is_stopping() {
             match self.inbox.recv_timeout(FOLLOW_EVERY) {
                 Ok(Request::Finish(reply)) => {
-                    let finished = self.follow(&mut replayer).and_then(|_| replayer.settle());
-                    let is_done = finished.is_ok();
-                    // Who asked may have gone; then it is resumed at the next start.
-                    let _ = reply.send(finished.map_err(|error| error.to_string()));
-                    if is_done {
-                        return Ok(());
-                    }
+                    let finished = self.finish(replayer);
+                    // Who asked may have gone; then it does not go live.
+                    is_finished = reply.send(answer(&finished)).is_ok() && matches!(finished, Ok(Some(())));
+                    finished?;
+                }
+                Ok(Request::GoOn(reason)) => {
+                    is_finished = false;
+                    self.status.send_modify(|status| status.error = Some(reason));
                 }
                 Ok(Request::Compare(reply)) => {
-                    let compared = self.compare(&mut replayer);
-                    if let Ok(diff) = &compared {
-                        self.status.send_modify(|status| status.changes = Some(diff.clone()));
-                    }
-                    let _ = reply.send(compared.map_err(|error| error.to_string()));
+                    let compared = self.compare(replayer);
+                    self.status.send_modify(|status| match &compared {
+                        Ok(Some(diff)) => {
+                            status.error = None;
+                            status.changes = Some(diff.clone());
+                        }
+                        Ok(None) => {}
+                        Err(error) => status.error = Some(error.to_string()),
+                    });
+                    let _ = reply.send(answer(&compared));
+                    compared?;
                 }
+                Err(mpsc::RecvTimeoutError::Timeout) if is_finished => {}
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    self.follow(&mut replayer)?;
+                    self.follow(replayer)?;
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -244,12 +305,29 @@ impl Build {
     /// Applies all that the live one has applied by now.
     fn follow(&mut self, replayer: &mut Replayer) -> Result<Followed, Error> {
         let live = self.order.live.clone();
-        self.controlled(|control| replayer.follow(&live, control))
+        self.controlled(true, |control| replayer.follow(&live, control))
     }
 
-    /// Runs a part of the replay, shows how far it is, and rests where live projections should go first.
+    /// Applies what the live one does not read, up to where the log ends by now.
+    fn follow_beyond(&mut self, replayer: &mut Replayer) -> Result<Followed, Error> {
+        let (live, topics) = (self.order.live.clone(), self.order.beyond.clone());
+        self.controlled(true, |control| replayer.follow_beyond(&live, &topics, control))
+    }
+
+    /// Applies the rest and makes all of it durable, while the live one is held: without a rest. `None` when it was
+    /// told to stop.
+    fn finish(&mut self, replayer: &mut Replayer) -> Result<Option<()>, Error> {
+        let live = self.order.live.clone();
+        if self.controlled(false, |control| replayer.follow(&live, control))? == Followed::Stopped {
+            return Ok(None);
+        }
+        replayer.settle().map(Some)
+    }
+
+    /// Runs a part of the replay, shows how far it is, and rests, if it may, where live projections should go first.
     fn controlled(
         &mut self,
+        may_rest: bool,
         run: impl FnOnce(Control<'_>) -> Result<Followed, Error>,
     ) -> Result<Followed, Error> {
         let Build { order, status, stop, speed, .. } = self;
@@ -258,15 +336,16 @@ impl Build {
             if stop.load(Ordering::Relaxed) {
                 return ControlFlow::Break(());
             }
-            let per_second = speed.after(&progress);
-            let pressed = (order.is_pressed)();
+            let per_second = speed.after(Instant::now(), progress.done);
+            let pressed = may_rest && (order.is_pressed)();
             status.send_modify(|status| {
-                status.error = None;
                 status.done = progress.done;
                 status.total = progress.total;
                 status.per_second = per_second;
                 status.eta_s = progress.total.saturating_sub(progress.done).checked_div(per_second);
+                // One that is ready says why it is not live.
                 if status.state != RebuildState::Ready {
+                    status.error = None;
                     status.state = if pressed { RebuildState::Throttled } else { RebuildState::Building };
                 }
             });
@@ -278,13 +357,24 @@ impl Build {
         })
     }
 
-    /// What differs between the live one and this, at the same position.
-    fn compare(&mut self, replayer: &mut Replayer) -> Result<Diff, Error> {
-        self.follow(replayer)?;
-        let live = Snapshot::of(&self.order.live)?;
-        self.controlled(|control| replayer.follow_to(&live, control))?;
-        let own = Snapshot::of(&self.order.path)?;
-        Ok(read_model::diff(&live, &own, EXAMPLES_MAX)?)
+    /// What differs between the live one and this, at the same position. `None` when it was told to stop.
+    fn compare(&mut self, replayer: &mut Replayer) -> Result<Option<Diff>, Error> {
+        if self.follow(replayer)? == Followed::Stopped {
+            return Ok(None);
+        }
+        let mut live = Snapshot::of(&self.order.live)?;
+        if self.controlled(false, |control| replayer.follow_to(&live, control))? == Followed::Stopped {
+            return Ok(None);
+        }
+        let mut own = Snapshot::of(&self.order.path)?;
+        for snapshot in [&mut live, &mut own] {
+            let stop = Arc::clone(&self.stop);
+            snapshot.give_up_when(move || stop.load(Ordering::Relaxed))?;
+        }
+        match read_model::diff(&live, &own, EXAMPLES_MAX) {
+            Err(_) if self.is_stopping() => Ok(None),
+            compared => Ok(Some(compared?)),
+        }
     }
 
     fn show(&self, state: RebuildState) {
@@ -307,21 +397,11 @@ fn rest(time: Duration, stop: &AtomicBool) {
     }
 }
 
-/// How fast it goes, over its last seconds.
-#[derive(Default)]
-struct Speed {
-    samples: VecDeque<(Instant, u64)>,
-}
-
-impl Speed {
-    fn after(&mut self, progress: &Progress) -> u64 {
-        let now = Instant::now();
-        self.samples.push_back((now, progress.done));
-        while self.samples.front().is_some_and(|(at, _)| now.duration_since(*at) > SPEED_OVER) {
-            self.samples.pop_front();
-        }
-        let Some((since, before)) = self.samples.front() else { return 0 };
-        let seconds = now.duration_since(*since).as_secs_f64();
-        if seconds > 0.0 { (progress.done.saturating_sub(*before) as f64 / seconds) as u64 } else { 0 }
+/// What who asked is told.
+fn answer<T: Clone>(done: &Result<Option<T>, Error>) -> Result<T, String> {
+    match done {
+        Ok(Some(done)) => Ok(done.clone()),
+        Ok(None) => Err(STOPPED.to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }

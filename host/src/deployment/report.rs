@@ -214,7 +214,8 @@ pub struct Rebuild {
     pub per_second: u64,
     /// Seconds that are left, where that can be told.
     pub eta_s: Option<u64>,
-    /// Why it failed.
+    /// Why it failed, or what it waits for: one that is ready and has an error could not go live, or not be compared, and
+    /// that is tried again.
     pub error: Option<String>,
     /// What would change, once a preview is ready.
     pub changes: Option<Diff>,

@@ -175,7 +175,7 @@ impl Deployments {
             if !author.blueprint().fits(&path).unwrap_or(false) {
                 state.generations.delete(build.generation)?;
             }
-            self.spawn_rebuild(slot, state, &author, &build)?;
+            self.spawn_rebuild(slot, state, &author, &build).await?;
         }
         Ok(())
     }

@@ -112,7 +112,8 @@ impl Slot {
             let Some(mut rebuild) = rebuild else { return };
             let waits = |rebuild: &Rebuild| match rebuild.state {
                 RebuildState::Failed => true,
-                RebuildState::Ready => rebuild.preview,
+                // With an error it goes live when what is wrong is mended, which may be never.
+                RebuildState::Ready => rebuild.preview || rebuild.error.is_some(),
                 _ => false,
             };
             if rebuild.wait_for(waits).await.is_ok() {

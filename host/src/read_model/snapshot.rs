@@ -6,6 +6,9 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Steps of SQLite's machine between two looks at whether to give up.
+const STEPS_PER_LOOK: i32 = 10_000;
+
 /// A read transaction: whatever is asked is of the moment at which it was made. While it is held, SQLite cannot
 /// shorten the database's log, so it should not be held for hours.
 #[derive(Debug)]
@@ -41,6 +44,15 @@ impl Snapshot {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Has every question fail from the moment on at which this says so: comparing large tables takes long.
+    ///
+    /// # Errors
+    /// Never, as this is used.
+    pub fn give_up_when(&mut self, is_enough: impl FnMut() -> bool + Send + 'static) -> Result<(), Error> {
+        let given = self.connection.progress_handler(STEPS_PER_LOOK, Some(is_enough));
+        given.map_err(|source| Error::Storage { path: self.path.clone(), source })
     }
 
     pub(super) fn connection(&self) -> &Connection {

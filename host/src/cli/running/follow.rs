@@ -16,6 +16,9 @@ const TRIAL_MAX: Duration = Duration::from_secs(10);
 /// How long a plugin on trial must have had nothing to apply for that not to be by chance.
 const TRIAL_MIN: Duration = Duration::from_millis(300);
 
+/// How long a rebuild that is ready may have an error, until it is left to the host to try again.
+const ERROR_MAX: Duration = Duration::from_secs(10);
+
 /// How a request ended.
 pub enum Ended {
     /// What was asked for is done.
@@ -40,15 +43,29 @@ pub fn follow(running: &Running, outcome: Outcome, quiet: bool) -> anyhow::Resul
 
 fn rebuild(running: &Running, outcome: Outcome, quiet: bool) -> anyhow::Result<Ended> {
     let bar = progress(quiet);
+    let mut well_at = Instant::now();
     loop {
         let plugin = running.plugin(&outcome.name)?;
         match plugin.rebuild {
             Some(rebuild) if rebuild.generation == outcome.generation => {
                 let is_compared = rebuild.changes.is_some();
+                if rebuild.state != RebuildState::Ready || rebuild.error.is_none() {
+                    well_at = Instant::now();
+                }
                 match rebuild.state {
                     RebuildState::Ready if rebuild.preview && is_compared => {
                         bar.finish_and_clear();
                         return Ok(Ended::Ready(Box::new(rebuild)));
+                    }
+                    RebuildState::Ready if well_at.elapsed() > ERROR_MAX => {
+                        let what = if rebuild.preview { "cannot be compared" } else { "cannot go live" };
+                        bail!(
+                            "generation {} of {} is built and {what}, and the one before runs on: {}. The host goes on trying; \
+                             `lantern status` says how far it is",
+                            rebuild.generation,
+                            outcome.name,
+                            rebuild.error.unwrap_or_default()
+                        )
                     }
                     RebuildState::Failed => {
                         bail!(

@@ -6,8 +6,10 @@
 //! * [`Setup`]: what a replay is made with. [`Plugins`]: by one plugin, or by those that the journal names.
 //! * [`Replayer`]: follows a journal, as far as it goes or up to a [`position`](super::position).
 //! * `pass`: the time of one plugin in it.
+//! * `beyond`: topics that the journal does not have.
 //! * [`Error`]: why it does not go on.
 
+mod beyond;
 mod error;
 mod pass;
 

@@ -220,7 +220,10 @@ impl Pass {
     }
 
     fn report(&self) -> Progress {
-        Progress { events: self.earlier + self.pipeline.committed().events, ..self.progress }
+        let Progress { done, total, .. } = self.progress;
+        let events = self.earlier + self.pipeline.committed().events;
+        // The journal may have grown since the pass began.
+        Progress { done, total: total.max(done), events }
     }
 
     /// Collects what is left of a run before `end`, or as much as a batch has room for.
