@@ -63,18 +63,16 @@ def main(lantern, source):
             "LANTERN_PLUGINS_DIR": str(Path(folder) / "plugins"),
         }
 
-        def run(*arguments, **options):
-            command = [lantern, *map(str, arguments)]
-            subprocess.run(command, check=True, cwd=folder, env=environment, **options)
+        def run(*arguments):
+            subprocess.run([lantern, *map(str, arguments)], check=True, cwd=folder, env=environment)
 
         run("build", ROOT / "examples/commits", "--out", Path(folder) / "plugins/commits.wasm")
-        with gzip.open(source) as lines:
-            content = lines.read()
-        produce = ("produce", "commits", "--key-field", "author", "--type-field", "type", "--partitions", 4)
-        run(*produce, input=content)
+        fields = ("--key-field", "author", "--type-field", "type")
+        run("produce", "commits", Path(source).resolve(), *fields, "--partitions", 4)
         run("run", "--once")
 
-        lines = content.splitlines()
+        with gzip.open(source) as content:
+            lines = content.read().splitlines()
         database = sqlite3.connect(f"file:{data}/read-models/commits.db?mode=ro", uri=True)
         for sql, expected in fold(lines).items():
             width = len(next(iter(expected.values())))
