@@ -9,6 +9,7 @@
 //! * `session`: the read model as the plugin sees it while it applies a batch.
 //! * `writer`: the thread that writes a batch while the plugin runs on the next.
 //! * [`applier`]: batches through plugin and writer; finds the event at fault.
+//! * `pipeline`: the same on a thread of its own, while the next batch is read.
 //! * [`poison`]: what is said of an event that cannot be applied.
 //! * [`worker`]: a projection that runs: what it needs, and what it can be asked.
 //! * `run`: its thread: runs rounds, switches plugins, and decides what an error means.
@@ -22,6 +23,7 @@ pub mod applier;
 mod author;
 pub mod batch;
 pub mod options;
+mod pipeline;
 pub mod poison;
 pub mod position;
 pub mod progress;

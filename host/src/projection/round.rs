@@ -1,8 +1,8 @@
 //! One round of a projection's loop: fetch, batch, submit.
 
-use super::applier::Applier;
 use super::batch::Collector;
 use super::options::OnTruncated;
+use super::pipeline::Pipeline;
 use super::run::{IDLE_WAIT, Left, Run};
 use super::status::State;
 use super::worker::Projection;
@@ -23,7 +23,7 @@ pub(super) struct Round {
     /// What the events come through.
     upcasters: Chain,
     collector: Collector,
-    applier: Applier,
+    pipeline: Pipeline,
     known: BTreeSet<(String, i32)>,
     housekeeping: Instant,
     /// Whether no broker answers; what was fetched before goes on being applied.
@@ -33,14 +33,14 @@ pub(super) struct Round {
 }
 
 impl Round {
-    pub fn new(run: &Run, applier: Applier, start: Checkpoints) -> Self {
+    pub fn new(run: &Run, pipeline: Pipeline, start: Checkpoints) -> Self {
         let status = run.status.borrow();
         let Projection { author, engine, limits, .. } = &run.projection;
         Round {
             known: start.keys().cloned().collect(),
             upcasters: Chain::new(&author.upcasters, engine, limits),
             collector: Collector::new(&author.plugin.manifest, start),
-            applier,
+            pipeline,
             housekeeping: Instant::now(),
             is_away: false,
             earlier: (status.events, status.batches),
@@ -51,39 +51,39 @@ impl Round {
     pub fn run(&mut self, run: &mut Run, client: &Client, consumer: &mut Consumer) -> Result<(), Left> {
         loop {
             if run.is_stopping() {
-                self.applier.drain()?;
+                self.pipeline.drain()?;
                 self.report(run, consumer);
                 return Ok(());
             }
             if run.is_asked() {
-                self.applier.drain()?;
+                self.pipeline.drain()?;
                 self.report(run, consumer);
                 return Err(Left::Asked);
             }
             run.end_trial_when_passed();
             let bad = self.fill(run, consumer)?;
             if !self.collector.is_empty() {
-                let spare = self.applier.spare();
+                let spare = self.pipeline.spare();
                 let batch = self.collector.finish(spare);
-                let submitted = self.applier.submit(batch);
+                let submitted = self.pipeline.submit(batch);
                 self.report(run, consumer);
                 submitted?;
             }
             if let Some(error) = bad {
-                self.applier.drain()?;
+                self.pipeline.drain()?;
                 self.report(run, consumer);
                 return Err(Left::Halt(format!(
                     "{error}\n  Everything before it is applied and nothing is lost"
                 )));
             }
             if self.is_at_target(run) {
-                self.applier.drain()?;
+                self.pipeline.drain()?;
                 self.report(run, consumer);
                 return Ok(());
             }
             if self.housekeeping.elapsed() >= HOUSEKEEPING_EVERY {
                 self.housekeeping = Instant::now();
-                self.applier.drain()?;
+                self.pipeline.drain()?;
                 self.look_for_new_partitions(run, client)?;
                 consumer.commit_advisory(&self.positions());
             }
@@ -92,7 +92,7 @@ impl Round {
 
     /// Ends it and gives the read model back, if it was left in order.
     pub fn into_writer(self) -> Option<Writer> {
-        self.applier.into_writer()
+        self.pipeline.into_writer()
     }
 
     /// Collects a batch: what is there; while catching up, also what comes within a moment. Answers the
@@ -103,7 +103,7 @@ impl Round {
         let started = Instant::now();
         let mut bad = None;
         // While something is on its way, come back soon to see it done.
-        let mut wait = if self.applier.is_idle() { IDLE_WAIT } else { SHORT_WAIT };
+        let mut wait = if self.pipeline.is_idle() { IDLE_WAIT } else { SHORT_WAIT };
         loop {
             let (collector, upcasters) = (&mut self.collector, &mut self.upcasters);
             let room = batch.events_max.saturating_sub(collector.len()).max(1);
@@ -152,10 +152,10 @@ impl Round {
                 self.collector.len() >= batch.events_max || self.collector.size_bytes() >= batch.bytes_max;
             let caught_up = Self::lag(consumer) == 0;
             if self.collector.is_empty() {
-                if self.applier.is_idle() {
+                if self.pipeline.is_idle() {
                     self.report(run, consumer);
                 } else if fetched.records == 0 {
-                    self.applier.drain()?;
+                    self.pipeline.drain()?;
                     self.report(run, consumer);
                 }
                 return Ok(None);
@@ -206,7 +206,7 @@ impl Round {
             "{missing}; going on at {}, as on_truncated says",
             there.start
         );
-        self.applier.drain()?;
+        self.pipeline.drain()?;
         self.collector.advance(topic, partition, there.start);
         Ok(consumer.reassign(&self.positions())?)
     }
@@ -258,8 +258,8 @@ impl Round {
         let lag = Self::lag(consumer);
         let is_live = lag == 0 && Self::is_lag_known(consumer);
         let positions = self.positions();
-        let committed = self.applier.committed();
-        let idle = self.applier.is_idle();
+        let committed = self.pipeline.committed();
+        let idle = self.pipeline.is_idle();
         run.status.send_modify(|status| {
             status.lag = lag;
             status.events = self.earlier.0 + committed.events;

@@ -4,7 +4,8 @@ mod opening;
 
 pub(super) use opening::assignments;
 
-use super::applier::{self, Applier};
+use super::applier;
+use super::pipeline::Pipeline;
 use super::round::Round;
 use super::status::{PutBack, State, Status};
 use super::worker::{Projection, Request, Switch};
@@ -34,6 +35,8 @@ pub(super) enum Left {
     Asked,
     /// It has to start again from what is stored, such as with a new partition.
     Again,
+    /// The log failed; [`may_pass`] says what that means.
+    Log(log::Error),
     /// A dependency is sick; the same may work later.
     Pause(String),
     /// Somebody has to look at it.
@@ -42,7 +45,20 @@ pub(super) enum Left {
 
 impl From<log::Error> for Left {
     fn from(error: log::Error) -> Self {
-        if error.is_transient() { Left::Pause(error.to_string()) } else { Left::Halt(error.to_string()) }
+        Left::Log(error)
+    }
+}
+
+/// Whether what the log failed by may be over by itself. Who asked for one pass waits only for brokers that are away: what
+/// somebody has to do is said at once.
+fn may_pass(error: &log::Error, once: bool, was_let_in: bool) -> bool {
+    match error {
+        // It may come, or come again.
+        log::Error::TopicMissing { .. } => !once,
+        // Who was let in before has the right settings: librdkafka says the same of a broker that goes away while it shakes
+        // hands, and passwords and certificates are renewed on either side first.
+        log::Error::Authentication { .. } => was_let_in && !once,
+        error => error.is_transient(),
     }
 }
 
@@ -56,7 +72,7 @@ impl From<applier::Error> for Left {
     fn from(error: applier::Error) -> Self {
         match error {
             applier::Error::ReadModel(error) => error.into(),
-            applier::Error::Storage(message) => Left::Pause(message),
+            applier::Error::Interrupted(message) => Left::Pause(message),
             applier::Error::Poison(poison) => Left::Halt(format!(
                 "{poison}\n  Everything before it is applied and nothing is lost: deploy a plugin that can apply it, \
                  and the projection goes on there"
@@ -88,6 +104,8 @@ pub(super) struct Run {
     trial_end: u64,
     /// Plugins that were put back so far.
     put_backs: u32,
+    /// Whether brokers have answered before.
+    was_let_in: bool,
     /// The way to the log that the last round left in order.
     source: Option<(Client, Consumer)>,
     /// The read model that it left in order, and its file.
@@ -114,6 +132,7 @@ impl Run {
             switching: None,
             trial_end: TRIAL_EVENTS,
             put_backs: 0,
+            was_let_in: false,
             source: None,
             sink: None,
             target: None,
@@ -131,34 +150,39 @@ impl Run {
                 self.serve();
             }
             let before = self.status.borrow().events;
-            match self.round() {
+            let (reason, passes) = match self.round() {
                 Left::Stopped => return self.show(State::Stopped, None),
-                Left::Again => {}
-                Left::Asked => {}
-                Left::Halt(error) if self.projection.fallback.is_some() => self.put_back(error),
-                Left::Halt(error) => {
-                    tracing::error!(projection = self.name(), "halted: {error}");
-                    self.answer_switch(Err(error.clone()));
-                    return self.show(State::Halted, Some(error));
+                Left::Again | Left::Asked => continue,
+                Left::Pause(reason) => (reason, true),
+                Left::Halt(reason) => (reason, false),
+                Left::Log(error) => {
+                    (error.to_string(), may_pass(&error, self.projection.once, self.was_let_in))
                 }
-                Left::Pause(reason) => {
-                    // It has taken over, and what it waits for is not its fault.
-                    self.answer_switch(Ok(()));
-                    if self.status.borrow().events > before {
-                        backoff = BACKOFF_FIRST;
-                        said = None;
-                    }
-                    if said.as_ref() != Some(&reason) {
-                        tracing::warn!(projection = self.name(), "paused, trying again: {reason}");
-                        said = Some(reason.clone());
-                    }
-                    self.show(State::Paused, Some(reason));
-                    if self.wait(backoff) {
-                        return self.show(State::Stopped, None);
-                    }
-                    backoff = (backoff * 2).min(BACKOFF_MAX);
-                }
+            };
+            if !passes && self.projection.fallback.is_some() {
+                self.put_back(reason);
+                continue;
             }
+            if !passes {
+                tracing::error!(projection = self.name(), "halted: {reason}");
+                self.answer_switch(Err(reason.clone()));
+                return self.show(State::Halted, Some(reason));
+            }
+            // It has taken over, and what it waits for is not its fault.
+            self.answer_switch(Ok(()));
+            if self.status.borrow().events > before {
+                backoff = BACKOFF_FIRST;
+                said = None;
+            }
+            if said.as_ref() != Some(&reason) {
+                tracing::warn!(projection = self.name(), "paused, trying again: {reason}");
+                said = Some(reason.clone());
+            }
+            self.show(State::Paused, Some(reason));
+            if self.wait(backoff) {
+                return self.show(State::Stopped, None);
+            }
+            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 
@@ -284,6 +308,7 @@ impl Run {
         let author = self.projection.author.clone();
         let mut writer = self.open_sink(&author.blueprint())?;
         let (start, client, mut consumer) = self.open_source(&writer)?;
+        self.was_let_in = true;
         self.show_checkpoint(&start);
         let progress = self.projection.progress.clone();
         progress.stands_at(&start);
@@ -291,9 +316,9 @@ impl Run {
         if self.projection.once && self.target.is_none() {
             self.target = Some(self.ends(&client, &start)?);
         }
-        let applier =
-            Applier::start(&self.projection.engine, &author.plugin, &self.projection.limits, writer)?;
-        let mut round = Round::new(self, applier, start);
+        let pipeline =
+            Pipeline::start(&self.projection.engine, &author.plugin, &self.projection.limits, writer)?;
+        let mut round = Round::new(self, pipeline, start);
         // A swap in the middle of live events is not worth a change of state.
         if self.switching.is_none() {
             self.show(State::CatchingUp, None);
@@ -315,5 +340,29 @@ impl Run {
                 .map(|((topic, partition), next)| (format!("{topic}/{partition}"), *next))
                 .collect();
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A broker that is restarted, or a topic that is made anew, must not need somebody to restart what reads it; and one pass in a
+    // script must not wait for somebody who does not come.
+    #[test]
+    fn what_the_log_failed_by_is_waited_for_where_it_may_be_over_by_itself() {
+        let missing = log::Error::TopicMissing { topic: "t".into() };
+        let refused = log::Error::Authentication { reason: "handshake failed".into() };
+        let away = log::Error::Unavailable { servers: "a:1".into(), reason: "refused".into() };
+        let gone = log::Error::PartitionMissing { topic: "t".into(), partition: 3 };
+        let check = |error: &log::Error, expected: [bool; 4]| {
+            let at = |once, was_let_in| may_pass(error, once, was_let_in);
+            let found = [at(false, false), at(false, true), at(true, false), at(true, true)];
+            assert_eq!(found, expected, "{error}");
+        };
+        check(&missing, [true, true, false, false]);
+        check(&refused, [false, true, false, false]);
+        check(&away, [true; 4]);
+        check(&gone, [false; 4]);
     }
 }
