@@ -4,9 +4,11 @@ use super::author::Author;
 use super::options::{BatchOptions, Options};
 use super::progress::Progress;
 use super::run::Run;
-use super::status::Status;
+use super::status::{State, Status};
 use crate::log;
 use crate::wasm::{Engine, Limits};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -88,13 +90,29 @@ impl Worker {
         let name = projection.author.plugin.manifest.name.clone();
         let digest = projection.author.plugin.digest.to_string();
         let on_trial = projection.fallback.is_some();
-        let (sender, status) = watch::channel(Status { on_trial, ..Status::starting(&name, &digest) });
+        let first = Status { on_trial, ..Status::starting(&name, &digest) };
+        let stack = projection.limits.thread_stack_bytes();
+        Worker::on_thread(first, stack, |status, stop, inbox| {
+            let run = Run::new(projection, status, stop, inbox);
+            move || run.supervise()
+        })
+    }
+
+    /// Runs what `made` answers on a thread of its own.
+    fn on_thread<B: FnOnce() + Send + 'static>(
+        first: Status,
+        stack: usize,
+        made: impl FnOnce(watch::Sender<Status>, Arc<AtomicBool>, mpsc::Receiver<Request>) -> B,
+    ) -> std::io::Result<Worker> {
+        let name = first.name.clone();
+        let (sender, status) = watch::channel(first);
         let stop = Arc::new(AtomicBool::new(false));
         let (requests, inbox) = mpsc::channel();
-        let stack = projection.limits.thread_stack_bytes();
-        let run = Run::new(projection, sender, Arc::clone(&stop), inbox);
-        let thread =
-            std::thread::Builder::new().name(name).stack_size(stack).spawn(move || run.supervise())?;
+        let body = made(sender.clone(), Arc::clone(&stop), inbox);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .stack_size(stack)
+            .spawn(move || halt_on_panic(&sender, body))?;
         Ok(Worker { status, stop, requests, thread })
     }
 
@@ -139,13 +157,58 @@ impl Worker {
 
     /// Waits until it has stopped; answers its last status.
     pub fn join(self) -> Status {
-        let name = self.status.borrow().name.clone();
-        if self.thread.join().is_err() {
-            tracing::error!(
-                projection = name,
-                "the projection's thread panicked: this is a fault of Lantern"
-            );
-        }
+        // A panic is in the status.
+        let _ = self.thread.join();
         self.status.borrow().clone()
+    }
+}
+
+/// Runs the projection. A panic ends it as any other fault that somebody has to look at: whoever saw its last status would
+/// else take it to be running.
+fn halt_on_panic(status: &watch::Sender<Status>, body: impl FnOnce()) {
+    // What the panic may have left half done is gone with it: the next start begins at what is stored.
+    let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else { return };
+    let error = format!(
+        "the projection's thread panicked: {}. This is a fault of Lantern: please report it. What was committed is whole; \
+         to go on from there, restart the host",
+        said(&*panic)
+    );
+    tracing::error!(projection = status.borrow().name, "halted: {error}");
+    status.send_modify(|status| {
+        status.state = State::Halted;
+        status.error = Some(error);
+    });
+}
+
+/// The message of a panic.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let formatted = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(formatted).unwrap_or("it does not say why")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Nothing looks as healthy as a thread that is gone: its status stays what it was, and `run --once` succeeds.
+    #[tokio::test]
+    async fn a_projection_whose_thread_panics_is_halted_and_says_so() {
+        let worker = Worker::on_thread(Status::starting("t", "d"), 1 << 20, |status, _, inbox| {
+            move || {
+                status.send_modify(|status| status.state = State::Live);
+                // As in a run, requests end with it.
+                let _inbox = inbox;
+                panic!("slot {} is empty", 7);
+            }
+        });
+        let mut worker = worker.unwrap();
+        let last = worker.status.wait_for(Status::is_over).await.unwrap().clone();
+        assert_eq!(last.state, State::Halted);
+        let error = last.error.clone().unwrap();
+        for word in ["panicked: slot 7 is empty", "fault of Lantern", "restart the host"] {
+            assert!(error.contains(word), "{error}");
+        }
+        assert!(worker.hold().await.is_err(), "nobody is there to come to rest");
+        assert_eq!(worker.join(), last);
     }
 }
