@@ -27,7 +27,8 @@ impl BatchOptions {
     /// The size of the batches of a rebuild, for which nobody waits.
     #[must_use]
     pub fn for_rebuild(&self, rebuild: &RebuildOptions) -> Self {
-        BatchOptions { events_max: rebuild.events_max, bytes_max: self.bytes_max * 4, ..self.clone() }
+        let bytes_max = self.bytes_max.saturating_mul(4);
+        BatchOptions { events_max: rebuild.events_max, bytes_max, ..self.clone() }
     }
 
     /// [`BatchOptions::wait_ms_max`] as a duration.
@@ -86,5 +87,21 @@ impl Options {
     /// Where its events have their type.
     pub fn envelope<'a>(&'a self, manifest: &'a Manifest) -> &'a Envelope {
         self.envelope.as_ref().unwrap_or(&manifest.envelope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // "No bound" is written as the largest number, which must not come out as a small one.
+    #[test]
+    fn a_rebuilds_batches_are_larger_whatever_the_user_has_set() {
+        let of = |bytes_max| {
+            BatchOptions { bytes_max, ..BatchOptions::default() }
+                .for_rebuild(&RebuildOptions::default())
+                .bytes_max
+        };
+        assert_eq!((of(1000), of(usize::MAX)), (4000, usize::MAX));
     }
 }
