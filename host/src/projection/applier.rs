@@ -1,5 +1,8 @@
 //! Batches through the plugin into the read model, and, when one fails, the event at fault.
 
+#[cfg(test)]
+mod tests;
+
 use super::batch::{Batch, Place};
 use super::poison::Poison;
 use super::session::Session;
@@ -25,9 +28,9 @@ pub enum Error {
     /// The read model cannot be written.
     #[error(transparent)]
     ReadModel(read_model::Error),
-    /// The same, as the plugin was told.
+    /// The host ends and did not wait for the plugin.
     #[error("{0}")]
-    Storage(String),
+    Interrupted(String),
     /// The plugin cannot be started.
     #[error("the plugin does not start: {0}")]
     Plugin(#[from] wasm::Error),
@@ -44,7 +47,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::ReadModel(error) => error.is_transient(),
-            Error::Storage(_) => true,
+            Error::Interrupted(_) => true,
             Error::Poison(_) | Error::Plugin(_) | Error::Thread(_) | Error::Frame(_) => false,
         }
     }
@@ -199,19 +202,25 @@ impl Applier {
             return Ok(Vec::new());
         }
         let instance = self.instance().map_err(Failed::Other)?;
-        let error = match instance.apply(&batch.frame, batch.count) {
-            Ok(ops) => return Ok(ops),
-            Err(error) => error,
-        };
+        let done = instance.apply(&batch.frame, batch.count);
         let session = instance.imports();
         let storage = session.take_storage_error();
+        let error = match (done, storage) {
+            (Ok(ops), None) => return Ok(ops),
+            (Err(error), None) => error,
+            (done, Some(storage)) => {
+                session.release();
+                // A plugin that has gone on as if its tables had answered remembers what is not so.
+                if !matches!(done, Err(CallError::Failure(_))) {
+                    self.instance = None;
+                }
+                return Err(Failed::Other(storage));
+            }
+        };
         session.release();
         // A failure leaves the instance as it was, a trap does not.
         if matches!(error, CallError::Trap { .. }) {
             self.instance = None;
-        }
-        if let Some(message) = storage {
-            return Err(Failed::Other(Error::Storage(message)));
         }
         Err(match error {
             CallError::Failure(failure) => Failed::Event {
@@ -220,7 +229,7 @@ impl Applier {
                 backtrace: Vec::new(),
             },
             CallError::Trap { kind: Trap::Interrupted, message, .. } => {
-                Failed::Other(Error::Storage(message))
+                Failed::Other(Error::Interrupted(message))
             }
             CallError::Trap { kind, message, backtrace } => {
                 Failed::Event { index: None, message: format!("{message} ({kind})"), backtrace }
@@ -364,8 +373,8 @@ fn ended() -> Error {
 
 fn failed(error: writer::Error) -> Failed {
     match error {
-        writer::Error::Refused(refusal) if refusal.fault == read_model::Fault::Storage => {
-            Failed::Other(Error::Storage(refusal.message))
+        writer::Error::Refused(refusal) if refusal.is_of_storage() => {
+            Failed::Other(Error::ReadModel(read_model::Error::Statement(refusal)))
         }
         writer::Error::Refused(refusal) => Failed::Event {
             index: refusal.event.map(|index| index as usize),

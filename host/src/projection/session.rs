@@ -1,5 +1,6 @@
 //! The read model as the plugin sees it while it applies a batch.
 
+use super::applier::Error;
 use super::writer::Job;
 use crate::read_model::{self, Refusal};
 use crate::wasm::{Failure, Fault, Imports, Level};
@@ -16,8 +17,8 @@ pub struct Session {
     /// Statements that were checked before: their ids need no read model.
     statements: HashMap<String, u32>,
     deadline: Instant,
-    /// A refusal that is nobody's fault who could be told: the disk, a lock.
-    storage: Option<String>,
+    /// What is nobody's fault who could be told: the disk, a lock, damage.
+    storage: Option<Error>,
 }
 
 impl Session {
@@ -47,8 +48,9 @@ impl Session {
             // Held also when it failed: it has to go back.
             self.held = Some(Box::new(writer));
             if let Err(error) = begun {
-                self.storage = Some(error.to_string());
-                return Err(other(&error.to_string()));
+                let failure = other(&error.to_string());
+                self.storage = Some(Error::ReadModel(error));
+                return Err(failure);
             }
         }
         match &mut self.held {
@@ -74,19 +76,19 @@ impl Session {
         }
     }
 
-    /// What of disk or lock went wrong in this batch, asked once.
-    pub fn take_storage_error(&mut self) -> Option<String> {
+    /// What went wrong in this batch by disk, lock or damage, asked once.
+    pub fn take_storage_error(&mut self) -> Option<Error> {
         self.storage.take()
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Failure {
-        if refusal.fault == read_model::Fault::Storage {
-            self.storage = Some(refusal.message.clone());
+        if refusal.is_of_storage() {
+            self.storage = Some(Error::ReadModel(read_model::Error::Statement(refusal.clone())));
         }
         let fault = match refusal.fault {
             read_model::Fault::Sql => Fault::Sql,
             read_model::Fault::Conflict => Fault::Conflict,
-            read_model::Fault::Frame | read_model::Fault::Storage => Fault::Other,
+            read_model::Fault::Frame | read_model::Fault::Storage | read_model::Fault::Damage => Fault::Other,
         };
         Failure { fault, message: refusal.message, index: refusal.event }
     }

@@ -44,7 +44,7 @@ pub use blueprint::Blueprint;
 pub use cell::Cell;
 pub use checkpoint::{Advance, Checkpoints};
 pub use diff::{Diff, diff};
-pub use durability::Durability;
+pub use durability::{Durability, sync_folder};
 pub use hash::Fingerprint;
 pub use journal::{Cursor, Page, Run, author, digests};
 pub use outbox::Outbox;
@@ -127,6 +127,9 @@ pub enum Error {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// A statement of the plugin failed by the disk, a lock, or damage, and nothing of its transaction is left.
+    #[error("{0}")]
+    Statement(Refusal),
     /// The machine was started anew while the read model was built with relaxed durability.
     #[error(
         "{} was being built when the machine went down, and may be damaged: delete it, and it is built anew", path.display()
@@ -157,7 +160,23 @@ pub enum Error {
 impl Error {
     /// Whether the same may succeed later, without anybody changing the plugin or the events.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Error::Storage { .. } | Error::Open { .. } | Error::File { .. })
+        match self {
+            Error::Storage { source, .. } | Error::Open { source, .. } => !is_damage(source),
+            Error::Statement(refusal) => refusal.fault == Fault::Storage,
+            Error::File { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// Whether the file is not as SQLite has written it, which no waiting mends.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::{ErrorCode, ffi};
+    match error.sqlite_error() {
+        // The index of a virtual table, such as one for full text, that a plugin may have told what is not so.
+        Some(told) if told.extended_code == ffi::SQLITE_CORRUPT_VTAB => false,
+        Some(told) => matches!(told.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase),
+        None => false,
     }
 }
 
@@ -171,8 +190,9 @@ fn storage_hint(error: &rusqlite::Error) -> &'static str {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             ". The file or its folder cannot be written: check its permissions and how it is mounted"
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            ". The file is damaged: move it away, and it is built anew from the log"
+        _ if is_damage(error) => {
+            ". The file is damaged: move it away, with the `-wal` and `-shm` beside it, and start again: it is built anew from the log. \
+             Where the log has lost its beginning, restore a backup instead: `lantern restore --help`"
         }
         _ => "",
     }

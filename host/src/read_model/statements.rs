@@ -2,7 +2,7 @@
 
 use super::authorizer::Authorizer;
 use super::blueprint::beginning;
-use super::text;
+use super::{is_damage, storage_hint, text};
 use lantern_contract::frame::value::Value;
 use lantern_contract::frame::{self, ops, rows};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -26,8 +26,10 @@ pub enum Fault {
     Conflict,
     /// The frame is mangled, or names what is not there.
     Frame,
-    /// Disk, lock or damage: nobody's fault who is asked, and worth another try.
+    /// Disk or lock: nobody's fault who is asked, and worth another try.
     Storage,
+    /// The file is damaged: nobody's fault who is asked, and no try mends it.
+    Damage,
 }
 
 /// Why a plugin's SQL was not done.
@@ -40,6 +42,13 @@ pub struct Refusal {
     pub message: String,
     /// The event of the batch that caused the write, if the plugin said so.
     pub event: Option<u32>,
+}
+
+impl Refusal {
+    /// Whether it says nothing of the statement, the plugin or an event.
+    pub fn is_of_storage(&self) -> bool {
+        matches!(self.fault, Fault::Storage | Fault::Damage)
+    }
 }
 
 impl From<frame::Error> for Refusal {
@@ -96,10 +105,10 @@ impl<'c> Session<'c> {
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked
-                | ErrorCode::DatabaseCorrupt
                 | ErrorCode::CannotOpen
                 | ErrorCode::ReadOnly,
             ) => Fault::Storage,
+            _ if is_damage(error) => Fault::Damage,
             _ => Fault::Sql,
         };
         let reason = match (self.authorizer.take_refusal(), error.sqlite_error_code()) {
@@ -107,7 +116,8 @@ impl<'c> Session<'c> {
             (None, Some(ErrorCode::OperationInterrupted)) => "ran longer than the limit `call_ms_max`".into(),
             (None, _) => error.to_string(),
         };
-        Refusal { fault, message: format!("{reason}\n  in: {}", beginning(sql)), event }
+        let hint = storage_hint(error);
+        Refusal { fault, message: format!("{reason}{hint}\n  in: {}", beginning(sql)), event }
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Writer {
     plugin: i64,
     statements: Statements,
     deadline: Deadline,
+    /// The first statement of the transaction that failed by disk, lock or damage.
+    sick: Option<Refusal>,
     committed: Option<Committed>,
 }
 
@@ -93,8 +95,17 @@ impl Writer {
         durability::enter(&connection, path, durability)?;
         let plugin = journal::plugin(&connection, &blueprint.author()).map_err(storage)?;
         let statements = Statements::default();
-        let committed = None;
-        Ok(Writer { connection, authorizer, path: path.into(), plugin, statements, deadline, committed })
+        let (sick, committed) = (None, None);
+        Ok(Writer {
+            connection,
+            authorizer,
+            path: path.into(),
+            plugin,
+            statements,
+            deadline,
+            sick,
+            committed,
+        })
     }
 
     /// Goes on for another plugin, which must have the same schema and state version.
@@ -152,15 +163,21 @@ impl Writer {
     /// # Errors
     /// When the database is locked by somebody else or cannot be written.
     pub fn begin(&mut self) -> Result<(), Error> {
+        self.sick = None;
         self.execute("BEGIN IMMEDIATE")
     }
 
     /// Ends the transaction: the checkpoints move with the rows, or neither does.
     ///
     /// # Errors
-    /// When a checkpoint is not where this writer left it, or the disk refuses; the transaction is rolled back.
+    /// When a checkpoint is not where this writer left it, the disk refuses, or has refused a statement, whoever was told of it; the
+    /// transaction is rolled back.
     pub fn commit(&mut self, runs: &[Advance]) -> Result<(), Error> {
         self.set_deadline(None);
+        if let Some(sick) = self.sick.take() {
+            self.rollback();
+            return Err(Error::Statement(sick));
+        }
         if self.connection.is_autocommit() {
             return Err(Error::Query(
                 "the plugin's SQL ended the batch's transaction (ON CONFLICT ROLLBACK?)".into(),
@@ -208,7 +225,7 @@ impl Writer {
         authorizer.set(Actor::Plugin);
         let id = statements.prepare(Session { connection, authorizer }, sql);
         authorizer.set(Actor::Host);
-        id
+        id.map_err(|refusal| self.note(refusal))
     }
 
     /// Runs a frame of the plugin's writes within the transaction; answers how many rows changed.
@@ -233,12 +250,103 @@ impl Writer {
     ) -> Result<T, Refusal> {
         let Writer { connection, authorizer, statements, .. } = self;
         if connection.is_autocommit() {
+            // A full disk ends the transaction too, and no plugin or event is to blame for what comes after.
+            if let Some(sick) = &self.sick {
+                return Err(sick.clone());
+            }
             let message = "the batch's transaction has ended: an earlier statement of it failed".into();
             return Err(Refusal { fault: Fault::Sql, message, event: None });
         }
         authorizer.set(Actor::Plugin);
         let done = run(statements, Session { connection, authorizer });
         authorizer.set(Actor::Host);
-        done
+        done.map_err(|refusal| self.note(refusal))
+    }
+
+    /// Remembers what must keep the transaction from being committed, also when the plugin goes on as if nothing were.
+    fn note(&mut self, mut refusal: Refusal) -> Refusal {
+        if refusal.is_of_storage() {
+            refusal.message = format!("{}: {}", self.path.display(), refusal.message);
+            self.sick.get_or_insert_with(|| refusal.clone());
+        }
+        refusal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Scratch, TABLE, advance, frame};
+    use super::*;
+    use lantern_contract::frame::value::Value;
+    use std::os::unix::fs::FileExt as _;
+
+    /// A read model of one table with a row, and its statement to insert another.
+    fn begun(scratch: &Scratch) -> (Writer, u32) {
+        let mut writer = scratch.open(&[TABLE]).unwrap();
+        writer.begin_partition("a", 0, 0).unwrap();
+        let insert = writer.prepare("INSERT INTO t VALUES (NULL, ?1)").unwrap();
+        write(&mut writer, insert, 1).unwrap();
+        writer.commit(&[advance(0, 1)]).unwrap();
+        (writer, insert)
+    }
+
+    /// Begins a transaction and writes a row of so many bytes.
+    fn write(writer: &mut Writer, insert: u32, bytes: usize) -> Result<u32, Refusal> {
+        writer.begin().unwrap();
+        writer.apply(&frame(insert, &[Value::Blob(&vec![1; bytes])]))
+    }
+
+    // A full disk ends the transaction by itself. What a plugin does after that in the same batch must not be blamed on it, and
+    // what it did before must not be taken to be committed.
+    #[test]
+    fn a_disk_that_was_full_in_the_middle_is_to_blame_for_the_whole_transaction() {
+        let scratch = Scratch::new();
+        let (mut writer, insert) = begun(&scratch);
+        let pages: i64 = writer.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let limit = |writer: &Writer, pages: i64| {
+            let sql = format!("PRAGMA max_page_count = {pages}");
+            writer.connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        };
+        limit(&writer, pages + 1);
+        let refusal = write(&mut writer, insert, 100_000).unwrap_err();
+        assert!(
+            refusal.fault == Fault::Storage && refusal.message.contains("full: free some space"),
+            "{refusal}"
+        );
+        assert!(writer.connection.is_autocommit(), "SQLite has ended the transaction");
+        let later = writer.apply(&frame(insert, &[Value::Null])).unwrap_err();
+        assert_eq!(later, refusal, "nothing else was wrong");
+        let error = writer.commit(&[advance(1, 2)]).unwrap_err();
+        assert!(error.is_transient() && error.to_string().contains("full"), "{error}");
+
+        limit(&writer, 1_000_000);
+        write(&mut writer, insert, 100_000).unwrap();
+        writer.commit(&[advance(1, 2)]).unwrap();
+    }
+
+    // Waiting mends no damage: who waits is told nothing, and `run --once` would never end.
+    #[test]
+    fn damage_is_not_waited_for_and_says_what_to_do() {
+        let scratch = Scratch::new();
+        let (writer, _) = begun(&scratch);
+        let sql = "SELECT (rootpage - 1) * (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 't'";
+        let at: i64 = writer.connection.query_row(sql, [], |row| row.get(0)).unwrap();
+        drop(writer);
+        let file = std::fs::File::options().write(true).open(scratch.path()).unwrap();
+        file.write_all_at(&[0xff; 512], at as u64).unwrap();
+        let mut writer = scratch.open(&[TABLE]).unwrap();
+        let insert = writer.prepare("INSERT INTO t VALUES (NULL, ?1)").unwrap();
+        let refusal = write(&mut writer, insert, 1).unwrap_err();
+        let file = scratch.path().display().to_string();
+        for word in [file.as_str(), "damaged", "-wal", "lantern restore"] {
+            assert!(refusal.message.contains(word), "not a word of {word}: {refusal}");
+        }
+        assert_eq!(refusal.fault, Fault::Damage);
+        let error = writer.commit(&[advance(1, 2)]).unwrap_err();
+        assert!(matches!(error, Error::Statement(_)) && !error.is_transient(), "{error}");
+
+        std::fs::write(scratch.path(), "this is no database ".repeat(1_000)).unwrap();
+        let error = scratch.open(&[TABLE]).unwrap_err();
+        assert!(!error.is_transient() && error.to_string().contains("damaged"), "{error}");
     }
 }
