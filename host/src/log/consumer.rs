@@ -96,10 +96,10 @@ impl Consumer {
         wait: Duration,
         mut each: impl FnMut(Record<'_>) -> ControlFlow<()>,
     ) -> Result<Fetched, Error> {
-        if let Some(error) = &self.halted {
-            return Err(error.clone());
-        }
         self.link.serve();
+        if let Some(error) = &mut self.halted {
+            return Err(self.link.tell(error));
+        }
         let deadline = Instant::now() + wait;
         let mut fetched = Fetched::default();
         while fetched.records < max {
@@ -145,12 +145,14 @@ impl Consumer {
                 // It stays where it is until it can be told alone.
                 Some(_) if fetched.records > 0 => break,
                 Some(code) => {
-                    let error = self.link.trouble(code, &message);
+                    let mut error = self.link.trouble(code, &message);
                     self.queue.pop();
-                    if !error.is_transient() {
-                        self.halted = Some(error.clone());
+                    if error.is_transient() {
+                        return Err(error);
                     }
-                    return Err(error);
+                    let told = self.link.tell(&mut error);
+                    self.halted = Some(error);
+                    return Err(told);
                 }
             }
         }
@@ -285,4 +287,49 @@ fn position_of<'p>(
         *current = positions.iter().position(is_it)?;
     }
     positions.get_mut(*current)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Client;
+    use super::*;
+    use lantern_broker::Broker;
+
+    // Brokers that lost records are often brokers that were just restarted: while none says what is left, the reader waits, and
+    // does not take it for the end.
+    #[test]
+    fn what_a_partition_holds_instead_is_asked_for_until_a_broker_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let start = |listen| {
+            let dir = folder.path().to_owned();
+            let options = lantern_broker::Options { dir, listen, ..Default::default() };
+            runtime.block_on(Broker::start(options)).unwrap()
+        };
+        let broker = start(lantern_broker::Options::default().listen);
+        let address = broker.address();
+        let client = Client::new(&Options::new(&address.to_string())).unwrap();
+        assert!(client.create_topic("t", 1).unwrap());
+        let mut consumer = client.consumer("c", &[]).unwrap();
+        runtime.block_on(broker.shutdown()).unwrap();
+
+        let told = |range| Error::OffsetOutOfRange { topic: "t".into(), partition: 0, offset: 7, range };
+        consumer.halted = Some(told(None));
+        let mut fetch = || consumer.fetch(1, 1, Duration::ZERO, |_| ControlFlow::Continue(())).unwrap_err();
+        let error = fetch();
+        assert!(matches!(error, Error::Unavailable { .. }) && error.is_transient(), "{error}");
+
+        let broker = start(address);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let error = loop {
+            match fetch() {
+                error if error.is_transient() => assert!(Instant::now() < deadline, "{error}"),
+                error => break error,
+            }
+        };
+        assert_eq!(error, told(Some(0..0)));
+        assert_eq!(fetch(), error, "it is said as often as it is asked for");
+        runtime.block_on(broker.shutdown()).unwrap();
+    }
 }

@@ -1,6 +1,5 @@
 //! What readers of the log have in common: a client, and whether a broker answers it.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,14 +85,7 @@ impl Link {
     pub(super) fn trouble(&self, code: Code, message: &Message<'_>) -> Error {
         let (topic, partition, offset) = (message.topic().to_owned(), message.partition(), message.offset());
         match Trouble::of(code) {
-            Trouble::OutOfRange => {
-                let range: Option<Range<i64>> = self
-                    .client
-                    .fetch_watermarks(&topic, partition, METADATA_TIMEOUT)
-                    .ok()
-                    .map(|(low, high)| low..high);
-                Error::OffsetOutOfRange { topic, partition, offset, range }
-            }
+            Trouble::OutOfRange => Error::OffsetOutOfRange { topic, partition, offset, range: None },
             Trouble::TopicMissing if !topic.is_empty() => Error::TopicMissing { topic },
             Trouble::PartitionMissing if !topic.is_empty() => Error::PartitionMissing { topic, partition },
             Trouble::Forbidden => {
@@ -104,6 +96,25 @@ impl Link {
             }
             _ => self.client.context().explain(code, "reading the log", None),
         }
+    }
+
+    /// Tells an error after which a partition is left alone. What the partition holds instead of the offset that was asked for is
+    /// found out first: as long as no broker says so, that is what is told.
+    pub(super) fn tell(&self, halted: &mut Error) -> Error {
+        if let Error::OffsetOutOfRange { topic, partition, range: range @ None, .. } = halted {
+            self.client.context().forget();
+            match self.client.fetch_watermarks(topic, *partition, METADATA_TIMEOUT) {
+                Ok((low, high)) => *range = Some(low..high),
+                Err(error) => {
+                    let what = format!("asking what topic `{topic}` holds");
+                    let error = self.client.context().explain_error(&error, &what, Some(topic));
+                    if error.is_transient() {
+                        return error;
+                    }
+                }
+            }
+        }
+        halted.clone()
     }
 }
 

@@ -98,7 +98,8 @@ impl Partitions {
             return Ok(fetched);
         }
         if let Some(error) = halted {
-            return Err(error.clone());
+            link.serve();
+            return Err(link.tell(error));
         }
         let deadline = Instant::now() + wait;
         if !queue.has_some() {
@@ -149,12 +150,14 @@ impl Partitions {
                 // It stays where it is until it can be told alone.
                 Some(_) if fetched.records > 0 => break,
                 Some(code) => {
-                    let error = link.trouble(code, &message);
+                    let mut error = link.trouble(code, &message);
                     queue.pop();
-                    if !error.is_transient() {
-                        *halted = Some(error.clone());
+                    if error.is_transient() {
+                        return Err(error);
                     }
-                    return Err(error);
+                    let told = link.tell(&mut error);
+                    *halted = Some(error);
+                    return Err(told);
                 }
             }
         }

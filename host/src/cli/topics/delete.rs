@@ -25,7 +25,7 @@ impl Delete {
             // Before anybody is asked: there may be nothing to delete.
             let partitions = Client::new(log.options())?.partitions(&topic)?.len();
             let what = format!(
-                "deletes topic {topic} with everything in its {partitions} partition{}; projections that read it will halt",
+                "deletes topic {topic} with everything in its {partitions} partition{}; projections that read it will pause",
                 if partitions == 1 { "" } else { "s" }
             );
             if !consent.given(&what)? {

@@ -1,7 +1,7 @@
 //! What a round opens: the read model, and the log at the place where that stands.
 
 use super::{Ends, Left, Run};
-use crate::log::{self, Assignment, Client, Consumer, Position};
+use crate::log::{Assignment, Client, Consumer, Position};
 use crate::projection::worker::Projection;
 use crate::read_model::{self, Blueprint, Checkpoints, Durability};
 use std::collections::btree_map::Entry;
@@ -56,7 +56,7 @@ impl Run {
         let Projection { author, options, .. } = &self.projection;
         let mut positions = self.read_positions(writer)?;
         for topic in options.topics(&author.plugin.manifest) {
-            for partition in self.partitions(client, topic)? {
+            for partition in client.partitions(topic)? {
                 let key = (topic.clone(), partition);
                 if let Entry::Vacant(entry) = positions.entry(key) {
                     let first = client.watermarks(topic, partition)?.start;
@@ -66,14 +66,6 @@ impl Run {
             }
         }
         Ok(positions)
-    }
-
-    fn partitions(&self, client: &Client, topic: &str) -> Result<Vec<i32>, Left> {
-        client.partitions(topic).map_err(|error| match error {
-            // It may come later; but who asked for one pass wants to know now.
-            log::Error::TopicMissing { .. } if !self.projection.once => Left::Pause(error.to_string()),
-            error => error.into(),
-        })
     }
 
     pub(super) fn ends(&self, client: &Client, positions: &Checkpoints) -> Result<Ends, Left> {
