@@ -1,5 +1,6 @@
 //! `lantern run`
 
+use super::signals::Signals;
 use super::{Context, output};
 use crate::host::folder::Folder;
 use crate::host::{self, Host, Place, ready_made};
@@ -7,7 +8,6 @@ use crate::projection::State;
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Run plugins: apply events to read models as they arrive and take commands, until told to stop.
 ///
@@ -39,8 +39,7 @@ impl Run {
 
 async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyhow::Result<ExitCode> {
     // Taken before anything starts, so that no signal finds us half-way.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let mut signals = Signals::watch()?;
     let plugins_dir = &context.config.plugins_dir;
     if once {
         plugins.extend(wasm_files(plugins_dir)?);
@@ -73,12 +72,14 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
         }
     };
     // One plugin that is broken keeps no other from running; the log and the history say why.
-    let refused = host.deployments().resume(&plugins).await?.len();
-    if once && refused == plugins.len() && host.deployments().deployed().is_empty() {
+    let refused = host.deployments().resume(&plugins).await?;
+    if once && refused.len() == plugins.len() && host.deployments().deployed().is_empty() {
         host.shutdown().await?;
         bail!("no plugin could be run; each one's error is above");
     }
-    if let Some(folder) = watched {
+    if let Some(mut folder) = watched {
+        let may_pass = refused.iter().filter(|(_, error)| error.is_transient());
+        may_pass.for_each(|(path, _)| folder.again(path));
         host.follow(folder);
     }
     if !once {
@@ -91,8 +92,7 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
         }
     }
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
+        told = signals.next() => tracing::info!("{told}: stopping"),
         () = host.deployments().over(), if once => {}
     }
     let statuses = host.shutdown().await?;
@@ -100,7 +100,7 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
     for status in &halted {
         output::remark(&format!("{}: halted: {}", status.name, status.error.as_deref().unwrap_or("")));
     }
-    let bad = once && (refused > 0 || !halted.is_empty());
+    let bad = once && (!refused.is_empty() || !halted.is_empty());
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

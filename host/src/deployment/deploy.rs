@@ -267,12 +267,33 @@ impl Deployments {
         let path = state.generations.path(live);
         let known = self.inner.catalog.plugin(&slot.name)?;
         let is_paused = known.as_ref().is_some_and(|known| known.wanted == Wanted::Paused);
+        let digest = author.plugin.digest.to_string();
+        let before = known.as_ref().map(|known| known.digest.clone()).filter(|before| *before != digest);
+        // While it is on trial, what was before the fallback is kept, for when that is put back.
+        let stored = known.as_ref().and_then(catalog::Plugin::before);
+        let entry = |on_trial: bool| {
+            let fallback = before.clone().filter(|_| on_trial);
+            let replaced = before.clone().filter(|_| !on_trial).map(|before| (before, live));
+            catalog::Plugin {
+                name: slot.name.clone(),
+                digest: digest.clone(),
+                generation: live,
+                fallback,
+                previous: replaced.or_else(|| stored.clone()),
+                wanted: if is_paused { Wanted::Paused } else { Wanted::Running },
+            }
+        };
         let mut pause = None;
-        let mut on_trial = false;
         if let Some(worker) = &state.worker {
+            // First: nothing takes over that the catalog cannot take note of.
+            self.inner.catalog.put(&entry(true))?;
             match worker.switch(author.clone(), path, true).await {
-                Ok(Ok(took)) => (pause, on_trial) = (Some(took), true),
+                Ok(Ok(took)) => pause = Some(took),
                 Ok(Err(reason)) => {
+                    // Where this fails, the catalog is put right as after a trial that was not passed.
+                    if let Some(Err(error)) = known.as_ref().map(|known| self.inner.catalog.put(known)) {
+                        tracing::error!("{}: {error}", slot.name);
+                    }
                     return Err(Error::Rejected {
                         reason: format!("the plugin does not start, and the one before runs on: {reason}"),
                     });
@@ -281,21 +302,9 @@ impl Deployments {
                 Err(projection::IsOver) => {}
             }
         }
-        let digest = author.plugin.digest.to_string();
-        let before = known.as_ref().map(|known| known.digest.clone()).filter(|before| *before != digest);
-        let fallback = before.clone().filter(|_| on_trial);
-        // While it is on trial, what was before the fallback is kept, for when that is put back.
-        let stored = known.and_then(|known| known.before());
-        let previous =
-            if fallback.is_some() { stored } else { before.map(|before| (before, live)).or(stored) };
-        self.inner.catalog.put(&catalog::Plugin {
-            name: slot.name.clone(),
-            digest,
-            generation: live,
-            fallback,
-            previous,
-            wanted: if is_paused { Wanted::Paused } else { Wanted::Running },
-        })?;
+        if pause.is_none() {
+            self.inner.catalog.put(&entry(false))?;
+        }
         if pause.is_some() {
             state.author = Some(author.clone());
             self.show(slot)?;

@@ -98,3 +98,20 @@ pub enum Error {
         source: io::Error,
     },
 }
+
+impl Error {
+    /// Whether the same artifact may be taken later, without anybody changing it: what was in the way is the machine's.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::DataDir(_) | Error::Catalog(_) | Error::Thread { .. } => true,
+            Error::ReadModel(error) => error.is_transient(),
+            Error::Plugin(plugin::Error::Thread { .. }) => true,
+            // What somebody has to change, a change tells of.
+            Error::Plugin(plugin::Error::Read { source, .. }) => !matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory
+            ),
+            _ => false,
+        }
+    }
+}

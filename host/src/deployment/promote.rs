@@ -128,11 +128,7 @@ impl Deployments {
             let Err(error) = self.end_rebuild(&slot, &settled, preview).await else { return };
             let reason = error.to_string();
             if said.as_ref() != Some(&reason) {
-                tracing::warn!(
-                    "generation {} of {}, trying again: {reason}",
-                    settled.generation,
-                    slot.name
-                );
+                tracing::warn!("generation {} of {}, trying again: {reason}", settled.generation, slot.name);
                 said = Some(reason);
             }
             tokio::time::sleep(backoff).await;

@@ -1,5 +1,6 @@
 //! A generation on its way: a thread that applies the log beside the live projection, in the live one's order.
 
+mod request;
 mod speed;
 
 use super::generations;
@@ -7,6 +8,7 @@ use super::report::{Rebuild, RebuildState};
 use crate::projection::Author;
 use crate::projection::replay::{Control, Error, Followed, Replayer, Setup};
 use crate::read_model::{self, Diff, Durability, Snapshot};
+use request::{Request, answer};
 use speed::Speed;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -24,8 +26,6 @@ const BACKOFF: Duration = Duration::from_secs(1);
 const THROTTLED_REST: u32 = 3;
 /// Rows of a table that a preview shows.
 const EXAMPLES_MAX: usize = 5;
-/// What who asked is told when it stops in the middle.
-const STOPPED: &str = "the rebuild was stopped before that was done";
 
 /// What a rebuild needs.
 pub struct Order {
@@ -45,16 +45,6 @@ pub struct Order {
     pub is_pressed: Box<dyn Fn() -> bool + Send>,
     /// Whether what would change is to be found out when it is ready.
     pub preview: bool,
-}
-
-enum Request {
-    /// Apply the rest and make all of it durable: the live one is at rest. After that nothing is written, since this
-    /// generation may be the live one.
-    Finish(oneshot::Sender<Result<(), String>>),
-    /// It did not go live after all, for this reason: follow the live one again.
-    GoOn(String),
-    /// Compare with the live one.
-    Compare(oneshot::Sender<Result<Diff, String>>),
 }
 
 /// A rebuild that runs.
@@ -193,7 +183,8 @@ impl Build {
                         status.state = RebuildState::Building;
                         status.error = Some(error.to_string());
                     });
-                    self.refuse_all(&error.to_string());
+                    // The live projection may be held for who asked.
+                    self.inbox.try_iter().for_each(|request| request.refuse(&error.to_string()));
                     let until = Instant::now() + BACKOFF;
                     while !self.is_stopping() && Instant::now() < until {
                         std::thread::sleep(FOLLOW_EVERY);
@@ -218,18 +209,6 @@ impl Build {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Who has asked is not left waiting until it is ready again: the live projection may be held meanwhile.
-    fn refuse_all(&self, reason: &str) {
-        for request in self.inbox.try_iter() {
-            // Who asked may have gone.
-            match request {
-                Request::Finish(reply) => drop(reply.send(Err(reason.to_owned()))),
-                Request::Compare(reply) => drop(reply.send(Err(reason.to_owned()))),
-                Request::GoOn(_) => {}
-            }
-        }
-    }
-
     /// Builds, then follows the live one until it is stopped.
     fn build(&mut self, permit: &mut Option<tokio::sync::OwnedSemaphorePermit>) -> Result<(), Error> {
         let mut replayer = self.open()?;
@@ -244,9 +223,9 @@ impl Build {
         if self.follow(&mut replayer)? == Followed::Stopped {
             return Ok(());
         }
+        self.show(RebuildState::Ready);
         // From here on it does no more work than a live projection.
         drop(permit.take());
-        self.show(RebuildState::Ready);
         self.serve(&mut replayer)
     }
 
@@ -394,14 +373,5 @@ fn rest(time: Duration, stop: &AtomicBool) {
     let until = Instant::now() + time;
     while !stop.load(Ordering::Relaxed) && Instant::now() < until {
         std::thread::sleep(FOLLOW_EVERY.min(until.saturating_duration_since(Instant::now())));
-    }
-}
-
-/// What who asked is told.
-fn answer<T: Clone>(done: &Result<Option<T>, Error>) -> Result<T, String> {
-    match done {
-        Ok(Some(done)) => Ok(done.clone()),
-        Ok(None) => Err(STOPPED.to_owned()),
-        Err(error) => Err(error.to_string()),
     }
 }

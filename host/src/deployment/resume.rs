@@ -158,26 +158,54 @@ impl Deployments {
             Wanted::Running => {
                 let author = self.author_of(&known.digest, state.generations.path(live)).await?;
                 let fallback = match known.fallback.clone() {
-                    Some(digest) => self.blocking(move |inner| inner.load_kept(&digest)).await.ok(),
-                    None => None,
+                    Some(digest) => self.blocking(move |inner| inner.load_kept(&digest)).await.map(Some),
+                    None => Ok(None),
                 };
+                let fallback = fallback.unwrap_or_else(|error| {
+                    tracing::error!("{}: it halts where it would be put back: {error}", slot.name);
+                    None
+                });
                 let upcasters = author.upcasters.clone();
                 let fallback = fallback.map(|plugin| Author { plugin, upcasters });
                 self.run(slot, state, &author, fallback)?;
             }
         }
         if let Some(build) = build {
-            let digest = build.digest.clone();
-            let plugin = self.blocking(move |inner| inner.load_kept(&digest)).await?;
-            let author = self.inner.author(&plugin);
-            let path = state.generations.path(build.generation);
-            // Begun with other upcasters: what is there is of no use.
-            if !author.blueprint().fits(&path).unwrap_or(false) {
-                state.generations.delete(build.generation)?;
-            }
-            self.spawn_rebuild(slot, state, &author, &build).await?;
+            self.resume_build(slot, state, &build).await?;
         }
         Ok(())
+    }
+
+    /// Goes on with what was being built. Without its plugin it is given up, and the live projection is none the worse.
+    async fn resume_build(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut State,
+        build: &catalog::Build,
+    ) -> Result<(), Error> {
+        let digest = build.digest.clone();
+        let plugin = match self.blocking(move |inner| inner.load_kept(&digest)).await {
+            Ok(plugin) => plugin,
+            Err(error) => {
+                self.inner.catalog.set_build(&slot.name, None)?;
+                state.generations.delete(build.generation)?;
+                let given_up = Outcome {
+                    name: slot.name.clone(),
+                    digest: build.digest.clone(),
+                    result: Done::Rejected,
+                    generation: build.generation,
+                    pause_us: None,
+                };
+                return self.inner.record(&given_up, "its rebuild", Some(&error.to_string()));
+            }
+        };
+        let author = self.inner.author(&plugin);
+        let path = state.generations.path(build.generation);
+        // Begun with other upcasters: what is there is of no use.
+        if !author.blueprint().fits(&path).unwrap_or(false) {
+            state.generations.delete(build.generation)?;
+        }
+        self.spawn_rebuild(slot, state, &author, build).await
     }
 
     /// Takes note when a plugin on trial is put back, or has passed.

@@ -29,6 +29,10 @@ const GONE: Duration = Duration::from_millis(300);
 const QUIET: Duration = Duration::from_millis(500);
 /// The same, where the system told of a writer and not of its close: the file system forgets some events.
 const WRITER_QUIET: Duration = Duration::from_secs(30);
+/// How long after a failure that is not the file's it is tried again; it doubles.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+/// The longest that is waited.
+const AGAIN_MAX: Duration = Duration::from_secs(60);
 /// How often the folder is listed.
 const LIST_EVERY: Duration = Duration::from_secs(2);
 /// How long a start waits for files that are being written.
@@ -78,6 +82,8 @@ struct File {
     /// As it was taken last.
     taken: Option<Stamp>,
     pending: Option<Pending>,
+    /// How long to wait when it is not deployed once more, for what it is not at fault for.
+    again: Option<Duration>,
 }
 
 /// A file that has to be looked at.
@@ -214,7 +220,9 @@ impl Folder {
             };
             let again = wait.max(QUIET);
             let pending = Pending { at: Instant::now() + wait, is_whole, seen: None, again };
-            self.files.entry(path.clone()).or_default().pending = Some(pending);
+            let file = self.files.entry(path.clone()).or_default();
+            file.pending = Some(pending);
+            file.again = None;
         }
     }
 
@@ -243,6 +251,18 @@ impl Folder {
         let is_other = pending.is_whole || file.taken != Some(stamp);
         file.taken = Some(stamp);
         is_other.then_some(Change::Saved(path))
+    }
+
+    /// Has a file come once more, as it could not be deployed for a reason that may pass: a full disk, a lock. Where another
+    /// change of it is on its way, that is enough.
+    pub fn again(&mut self, path: &Path) {
+        let Some(file) = self.files.get_mut(path) else { return };
+        let wait = file.again.unwrap_or(AGAIN_FIRST);
+        file.again = Some((wait * 2).min(AGAIN_MAX));
+        if file.pending.is_none() {
+            let at = Instant::now() + wait;
+            file.pending = Some(Pending { at, is_whole: true, seen: None, again: QUIET });
+        }
     }
 
     fn list_again(&mut self) {
@@ -348,8 +368,13 @@ pub async fn follow(mut folder: Folder, deployments: Deployments) {
                     tracing::debug!(plugin = outcome.name, result = ?outcome.result, "{}", path.display());
                 }
                 Err(deployment::Error::Stopping) => return,
-                // It is in the history and in the log.
-                Err(error) => tracing::debug!("{}: {error}", path.display()),
+                Err(error) => {
+                    if error.is_transient() {
+                        folder.again(&path);
+                    }
+                    // It is in the history and in the log.
+                    tracing::debug!("{}: {error}", path.display());
+                }
             },
             Change::Removed(path) => {
                 if let Err(error) = deployments.file_removed(&path).await {

@@ -53,6 +53,17 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A kept plugin is not the one that its name says.
+    #[error(
+        "{}: this is not the plugin that was kept here: its digest is {found}. Put that plugin's file there again, or \
+         deploy it anew", path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The digest of what is there.
+        found: Digest,
+    },
     /// It is not WebAssembly of the contract's form.
     #[error("{origin}: this is not a plugin: {source}")]
     Load {
@@ -140,6 +151,17 @@ fn on_thread<T: Send>(limits: &Limits, work: impl FnOnce() -> T + Send) -> io::R
         let running = builder.spawn_scoped(scope, work)?;
         Ok(running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
+}
+
+/// Reads a plugin that is kept in a folder by its digest.
+///
+/// # Errors
+/// As [`read`], and when what is there is another plugin, or a damaged one.
+pub fn read_kept(folder: &Path, digest: &str) -> Result<Vec<u8>, Error> {
+    let path = folder.join(format!("{digest}.wasm"));
+    let bytes = read(&path)?;
+    let found = Digest::of(&bytes);
+    if found.to_string() == digest { Ok(bytes) } else { Err(Error::Changed { path, found }) }
 }
 
 /// Reads a plugin's file, whole.

@@ -17,7 +17,7 @@ const TRIAL_MAX: Duration = Duration::from_secs(10);
 const TRIAL_MIN: Duration = Duration::from_millis(300);
 
 /// How long a rebuild that is ready may have an error, until it is left to the host to try again.
-const ERROR_MAX: Duration = Duration::from_secs(10);
+const ERROR_MAX: Duration = Duration::from_secs(3);
 
 /// How a request ended.
 pub enum Ended {

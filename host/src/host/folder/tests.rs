@@ -214,3 +214,23 @@ async fn that_the_folder_was_listed_is_no_news_and_that_it_was_moved_is() {
     check(EventKind::Remove(notify::event::RemoveKind::Folder), true);
     check(EventKind::Modify(ModifyKind::Name(RenameMode::From)), true);
 }
+
+// A disk that was full for a minute must not leave a plugin behind until somebody touches its file.
+#[tokio::test]
+async fn a_file_that_could_not_be_deployed_comes_again_less_and_less_often_until_it_is_saved_anew() {
+    let (_dir, mut folder, path) = watched();
+    let file = path.join("a.wasm");
+    fs::write(&file, "a").unwrap();
+    assert_eq!(next(&mut folder).await, saved(&path, "a.wasm"));
+    for expected in [AGAIN_FIRST, AGAIN_FIRST * 2] {
+        let since = Instant::now();
+        folder.again(&file);
+        assert_eq!(next(&mut folder).await, saved(&path, "a.wasm"));
+        assert!(since.elapsed() >= expected, "after {:?}, not {expected:?}", since.elapsed());
+    }
+    folder.again(&file);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(next(&mut folder).await, Change::Removed(file.clone()));
+    folder.again(&file);
+    nothing_but(&mut folder, "z.wasm").await;
+}

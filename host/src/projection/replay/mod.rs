@@ -344,11 +344,11 @@ fn load_author(
 
 fn load(setup: &Setup, folder: &Path, digest: &str) -> Result<Arc<Plugin>, Error> {
     let path = folder.join(format!("{digest}.wasm"));
-    let bytes = plugin::read(&path).map_err(|source| Error::Missing {
-        digest: digest.to_owned(),
-        path: path.clone(),
-        source: Box::new(source),
-    })?;
     let origin = path.display().to_string();
+    let bytes = plugin::read_kept(folder, digest).map_err(|source| match source {
+        // It says all that there is to say.
+        changed @ plugin::Error::Changed { .. } => Error::Plugin(changed),
+        source => Error::Missing { digest: digest.to_owned(), path, source: Box::new(source) },
+    })?;
     Ok(Arc::new(Plugin::load(&setup.engine, &bytes, &origin, &setup.limits)?))
 }
