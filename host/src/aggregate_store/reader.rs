@@ -1,8 +1,8 @@
 //! Connections that read.
 
-use super::store::{self, AGGREGATE, EVENT};
+use super::store::{self, EVENT};
 use super::{Aggregate, Error, Event, Position};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Default for Filter {
 /// A read-only connection.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
 }
 
@@ -51,8 +51,35 @@ impl Reader {
         Ok(Reader { connection, path: path.into() })
     }
 
-    fn storage(&self, source: rusqlite::Error) -> Error {
+    /// Opens a store, if there is one: its writer makes it when it first reaches the log.
+    ///
+    /// # Errors
+    /// When it is not a database.
+    pub fn open_if_made(path: &Path) -> Result<Option<Self>, Error> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let reader = Reader::open(path)?;
+        // The tables and the format come in one transaction, after the file.
+        let format = reader.connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0));
+        Ok((format.map_err(|source| reader.storage(source))? != 0).then_some(reader))
+    }
+
+    pub(super) fn storage(&self, source: rusqlite::Error) -> Error {
         Error::Storage { path: self.path.clone(), source }
+    }
+
+    /// The version of an aggregate, if it has had events.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn version(&self, id: &str) -> Result<Option<u64>, Error> {
+        let find = || {
+            let mut statement =
+                self.connection.prepare_cached("SELECT version FROM aggregates WHERE id = ?1")?;
+            statement.query_row([id], |row| store::count(row, 0)).optional()
+        };
+        find().map_err(|source| self.storage(source))
     }
 
     /// An aggregate, if it has had events. Its state may be behind, or of another state version: see
@@ -88,15 +115,18 @@ impl Reader {
         events().map_err(|source| self.storage(source))
     }
 
-    /// At most `limit` aggregates behind an id, by their ids.
+    /// The ids and versions of at most `limit` aggregates behind an id, by their ids. States, which may be large, are not
+    /// read.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<Aggregate>, Error> {
-        let select = format!("SELECT {AGGREGATE} FROM aggregates WHERE id > ?1 ORDER BY id LIMIT ?2");
+    pub fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, u64)>, Error> {
         let params = (after.unwrap_or_default(), i64::try_from(limit).unwrap_or(i64::MAX));
         let list = || -> rusqlite::Result<_> {
-            self.connection.prepare_cached(&select)?.query_map(params, store::aggregate)?.collect()
+            self.connection
+                .prepare_cached("SELECT id, version FROM aggregates WHERE id > ?1 ORDER BY id LIMIT ?2")?
+                .query_map(params, |row| Ok((row.get(0)?, store::count(row, 1)?)))?
+                .collect()
         };
         list().map_err(|source| self.storage(source))
     }

@@ -16,7 +16,7 @@ const STATEMENTS_CACHED: usize = 32;
 pub(super) const EVENT: &str =
     "version, type, time_ms, partition, \"offset\", payload, event_id, correlation, causation";
 /// The columns of [`aggregate`].
-pub(super) const AGGREGATE: &str = "id, partition, version, state, state_at, state_version";
+const AGGREGATE: &str = "id, partition, version, state, state_at, state_version";
 
 /// The store of one aggregate type. One process writes it.
 #[derive(Debug)]
@@ -286,11 +286,11 @@ pub(super) fn show(connection: &Connection, id: &str) -> rusqlite::Result<Option
 }
 
 /// A column that never holds less than 0.
-fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|value| u64::try_from(value).unwrap_or_default())
 }
 
-pub(super) fn aggregate(row: &Row<'_>) -> rusqlite::Result<Aggregate> {
+fn aggregate(row: &Row<'_>) -> rusqlite::Result<Aggregate> {
     Ok(Aggregate {
         id: row.get(0)?,
         partition: row.get(1)?,

@@ -103,8 +103,20 @@ fn events_are_read_by_version_and_time() {
     check(Filter { from_version: 3, to_version: 5, ..Filter::default() }, 3..=5);
     check(Filter { since_ms: 4_000, until_ms: 7_000, ..Filter::default() }, 4..=6);
     check(Filter { limit: 2, ..Filter::default() }, 1..=2);
-    assert_eq!(reader.list(None, 10).unwrap().len(), 1);
+    assert_eq!(reader.list(None, 10).unwrap(), [("a".to_owned(), 9)]);
     assert!(reader.list(Some("a"), 10).unwrap().is_empty());
+    assert_eq!((reader.version("a").unwrap(), reader.version("b").unwrap()), (Some(9), None));
+}
+
+// Who asks while a host starts must be told that, not that a table is missing.
+#[test]
+fn a_store_that_is_not_made_yet_is_none() {
+    let (_folder, path) = scratch();
+    assert!(Reader::open_if_made(&path).unwrap().is_none());
+    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA journal_mode = WAL").unwrap();
+    assert!(Reader::open_if_made(&path).unwrap().is_none());
+    drop(Store::open(&path, "account", "accounts").unwrap());
+    assert!(Reader::open_if_made(&path).unwrap().is_some());
 }
 
 // A file of another aggregate type would answer with other people's accounts.

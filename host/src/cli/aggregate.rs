@@ -115,7 +115,9 @@ impl Aggregate {
 impl Show {
     fn run(&self, context: &Context) -> anyhow::Result<()> {
         let Show { aggregate, id, .. } = self;
-        let Some(stored) = open(context, aggregate)?.show(id)? else { return nothing(aggregate, id) };
+        let Some(stored) = open(context, aggregate)?.show(id)? else {
+            return nothing(context, aggregate, id);
+        };
         let last: Option<command::Status> = persisted::read(&context.data.status(aggregate));
         let state_version = last.map_or(stored.state_version, |status| status.state_version);
         let state = stored.state.as_deref().and_then(|state| serde_json::from_slice::<&RawValue>(state).ok());
@@ -143,8 +145,8 @@ impl Events {
     fn run(&self, context: &Context) -> anyhow::Result<()> {
         let Events { aggregate, id, .. } = self;
         let reader = open(context, aggregate)?;
-        if reader.show(id)?.is_none() {
-            return nothing(aggregate, id);
+        if reader.version(id)?.is_none() {
+            return nothing(context, aggregate, id);
         }
         let limit = if self.json { self.limit } else { self.limit.min(TABLE_ROWS_MAX) };
         let mut table = output::table(&["version", "time", "event", "data"]);
@@ -192,19 +194,18 @@ impl List {
         let found = open(context, aggregate)?.list(self.after.as_deref(), limit)?;
         if self.json {
             let found: Vec<Value> =
-                found.iter().map(|found| json!({ "id": found.id, "version": found.version })).collect();
+                found.iter().map(|(id, version)| json!({ "id": id, "version": version })).collect();
             return output::json(&found);
         }
         let mut table = output::table(&[aggregate, "version"]);
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        table.add_rows(found.iter().map(|found| [found.id.clone(), found.version.to_string()]));
+        table.add_rows(found.iter().map(|(id, version)| [id.clone(), version.to_string()]));
         output::line(&table.to_string())?;
         match found.last() {
-            Some(last) if found.len() == limit => output::line(&format!(
-                "There may be more: `lantern aggregate list {aggregate} --after {}`",
-                last.id
+            Some((last, _)) if found.len() == limit => output::line(&format!(
+                "There may be more: `lantern aggregate list {aggregate} --after {last}`"
             )),
             _ => Ok(()),
         }
@@ -261,10 +262,31 @@ fn open(context: &Context, aggregate: &str) -> anyhow::Result<Reader> {
         let known = if known.is_empty() { "there is none".into() } else { known.join(", ") };
         bail!("there is no aggregate {aggregate:?} in {}. Known: {known}", context.data.root().display());
     }
-    Ok(Reader::open(&path)?)
+    match Reader::open_if_made(&path)? {
+        Some(reader) => Ok(reader),
+        None => bail!(
+            "no {aggregate} is known yet: its handler has only just been started; ask again in a moment"
+        ),
+    }
 }
 
-fn nothing(aggregate: &str, id: &str) -> anyhow::Result<()> {
+fn nothing(context: &Context, aggregate: &str, id: &str) -> anyhow::Result<()> {
+    let told = status::deployed(context.data.holder().as_ref()).into_iter().find_map(|plugin| match plugin {
+        Deployed::Commands(handler) if handler.status.name == aggregate => Some(handler.status),
+        _ => None,
+    });
+    // Only a live handler has read all that there is.
+    match told {
+        Some(command::Status { state: command::State::Live, .. }) => {}
+        Some(status) => bail!(
+            "no {aggregate} {id:?} is known here, but its handler is {}: it may be in what was not read yet; see `lantern status`",
+            status.state
+        ),
+        None => bail!(
+            "there is no {aggregate} {id:?} here: no event was appended for it while its handler ran; \
+             `lantern aggregate list {aggregate}` lists those that there are, and `lantern run` reads what has come since"
+        ),
+    }
     bail!(
         "there is no {aggregate} {id:?}: no event was appended for it yet; `lantern aggregate list {aggregate}` lists those that there are"
     )

@@ -167,12 +167,15 @@ impl Deployments {
     pub fn handlers(&self) -> Vec<report::Handler> {
         let slots: Vec<Arc<handlers::Slot>> = self.inner.handlers().values().cloned().collect();
         let all = slots.iter().map(|slot| slot.report());
-        // One that was purged is only remembered, and one that was rejected at once never was.
-        all.filter(|handler| !handler.status.digest.is_empty() && !self.is_purged(&handler.status)).collect()
+        all.filter(|handler| self.is_there(&handler.status)).collect()
     }
 
-    fn is_purged(&self, status: &command::Status) -> bool {
-        status.state == command::State::Stopped && !self.inner.data.aggregates(&status.name).exists()
+    /// Whether there is anything of a handler: one that was purged is only remembered, and one that was rejected at once
+    /// never was.
+    fn is_there(&self, status: &command::Status) -> bool {
+        let is_purged =
+            || status.state == command::State::Stopped && !self.inner.data.aggregates(&status.name).exists();
+        !status.digest.is_empty() && !is_purged()
     }
 
     /// A moment of every projection.

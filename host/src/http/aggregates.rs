@@ -1,9 +1,12 @@
-//! Aggregates: their state, their events, and which there are. What is read is what has been committed.
+//! Aggregates: their state, their events, and which there are. What is read is what has been committed, as far as this
+//! process has read the log; where it may be behind, the answer says so.
 
+use super::moment::Moment;
 use super::{App, Problem};
 use crate::aggregate_store::{self, Aggregate, Event, Filter, Reader};
 use crate::command;
 use crate::deployment::Error;
+use crate::plugin::Digest;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -12,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use tokio::time::{Instant, timeout_at};
 
 /// Events or aggregates of an answer, where nothing else is asked for.
 const PAGE: usize = 100;
@@ -22,6 +25,10 @@ const PAGE_MAX: usize = 1_000;
 const CHUNK: usize = 64;
 /// Bytes of data after which an answer takes no more events; the next page goes on.
 const PAGE_BYTES_MAX: usize = 4 << 20;
+/// Versions that are looked through at a time, so that a page ends in time however few events are of the time asked for.
+const SPAN: u64 = 10_000;
+/// Digits of a state's digest in its tag.
+const TAG_DIGITS: usize = 16;
 
 type Names = Result<Path<(String, String)>, PathRejection>;
 
@@ -82,17 +89,17 @@ pub(super) async fn list(
     State(app): State<App>,
     name: Result<Path<String>, PathRejection>,
     page: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let (Path(name), Query(Page { after, limit })) = (name?, page?);
     let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let store = app.deployments.aggregates(&name)?;
-    let mut found = read(&app, store, move |reader| reader.list(after.as_deref(), limit + 1)).await?;
+    let (moment, found) = read(&app, &name, move |reader| reader.list(after.as_deref(), limit + 1)).await?;
+    let mut found = found.ok_or_else(|| moment.nothing(None))?;
     let is_more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| is_more).map(|last| last.id.clone());
+    let next = found.last().filter(|_| is_more).map(|(id, _)| id.clone());
     let found: Vec<Value> =
-        found.into_iter().map(|found| json!({ "id": found.id, "version": found.version })).collect();
-    Ok(Json(json!({ "type": name, "aggregates": found, "next": next })))
+        found.into_iter().map(|(id, version)| json!({ "id": id, "version": version })).collect();
+    Ok((moment, Json(json!({ "type": name, "aggregates": found, "next": next }))).into_response())
 }
 
 /// The state of an aggregate.
@@ -102,31 +109,33 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Path((name, id)) = names?;
-    let aggregate = current(&app, &name, &id).await?;
-    let state = data(aggregate.state.unwrap_or_default());
-    let etag = etag(aggregate.version);
-    if headers.get_all(header::IF_NONE_MATCH).iter().any(|known| *known == etag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, etag)]).into_response());
+    let (moment, aggregate) = current(&app, &name, &id).await?;
+    let state = aggregate.state.unwrap_or_default();
+    let tag = tag(aggregate.version, aggregate.state_version, &state);
+    let is_known = headers.get_all(header::IF_NONE_MATCH).iter().any(|known| is_among(&tag, known));
+    let etag = [(header::ETAG, tag)];
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, etag, moment, ()).into_response());
     }
     let body = json!({
         "aggregate": name, "id": id, "version": aggregate.version,
-        "state": state, "state_version": aggregate.state_version,
+        "state": data(state), "state_version": aggregate.state_version,
     });
-    Ok(([(header::ETAG, etag)], Json(body)).into_response())
+    Ok((etag, moment, Json(body)).into_response())
 }
 
 /// An aggregate, with a state that is as the handler that runs folds it.
-async fn current(app: &App, name: &str, id: &str) -> Result<Aggregate, Problem> {
-    let store = app.deployments.aggregates(name)?;
-    let (key, unknown) = (id.to_owned(), unknown(name, id));
-    let stored = read(app, store, move |reader| reader.show(&key)).await?;
-    let Some(stored) = stored else { return Err(unknown) };
+async fn current(app: &App, name: &str, id: &str) -> Result<(Moment, Aggregate), Problem> {
+    let key = id.to_owned();
+    let (moment, stored) = read(app, name, move |reader| reader.show(&key)).await?;
+    let Some(stored) = stored.flatten() else { return Err(moment.nothing(Some(id))) };
     let handler = app.deployments.handler(name);
     let wanted = handler.as_ref().map_or(stored.state_version, |it| it.status().borrow().state_version);
     if stored.is_current(wanted) {
-        return Ok(stored);
+        return Ok((moment, stored));
     }
-    handler?.show(id).await?.ok_or(unknown)
+    let folded = handler?.show(id).await?;
+    folded.map_or_else(|| Err(moment.nothing(Some(id))), |folded| Ok((moment.clone(), folded)))
 }
 
 /// The events of an aggregate, oldest first.
@@ -134,7 +143,7 @@ pub(super) async fn events(
     State(app): State<App>,
     names: Names,
     which: Result<Query<Which>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let (Path((name, id)), Query(which)) = (names?, which?);
     let limit = which.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     let filter = Filter {
@@ -144,31 +153,39 @@ pub(super) async fn events(
         until_ms: which.until.map_or(i64::MAX, jiff::Timestamp::as_millisecond),
         limit,
     };
-    let store = app.deployments.aggregates(&name)?;
-    let (key, unknown) = (id.clone(), unknown(&name, &id));
-    let found = read(&app, store, move |reader| match reader.show(&key)? {
-        Some(_) => page(reader, &key, filter, limit).map(Some),
+    let (key, deadline) = (id.clone(), deadline(&app));
+    let (moment, found) = read(&app, &name, move |reader| match reader.version(&key)? {
+        Some(version) => {
+            let filter = Filter { to_version: filter.to_version.min(version), ..filter };
+            page(reader, &key, filter, limit, deadline).map(Some)
+        }
         None => Ok(None),
-    });
-    let Some((events, next)) = found.await? else { return Err(unknown) };
+    })
+    .await?;
+    let Some((events, next)) = found.flatten() else { return Err(moment.nothing(Some(&id))) };
     let events: Vec<ShownEvent> = events.into_iter().map(ShownEvent::from).collect();
-    Ok(Json(json!({ "aggregate": name, "id": id, "events": events, "next": next })))
+    let body = json!({ "aggregate": name, "id": id, "events": events, "next": next });
+    Ok((moment, Json(body)).into_response())
 }
 
-/// A page of events, and the version that the next one begins with, if there is one.
+/// A page of events, and the version that the next one begins with, if there may be one: a page ends at its deadline, with
+/// whatever was found until then.
 fn page(
     reader: &mut Reader,
     id: &str,
     mut filter: Filter,
     limit: usize,
+    deadline: Instant,
 ) -> Result<(Vec<Event>, Option<u64>), aggregate_store::Error> {
+    let last = filter.to_version;
     let mut found: Vec<Event> = Vec::new();
     let mut bytes = 0;
-    loop {
+    while filter.from_version <= last {
+        filter.to_version = filter.from_version.saturating_add(SPAN - 1).min(last);
         // One more than fits tells whether there is a next page.
         filter.limit = (limit + 1 - found.len()).min(CHUNK);
         let chunk = reader.events(id, &filter)?;
-        let is_last = chunk.len() < filter.limit;
+        let is_whole_span = chunk.len() < filter.limit;
         for event in chunk {
             if found.len() == limit || bytes > PAGE_BYTES_MAX {
                 return Ok((found, Some(event.version)));
@@ -177,23 +194,47 @@ fn page(
             filter.from_version = event.version + 1;
             found.push(event);
         }
-        if is_last {
-            return Ok((found, None));
+        if is_whole_span {
+            filter.from_version = filter.to_version.saturating_add(1);
+        }
+        // What was looked through is not looked through again, so that every page is a step.
+        if filter.from_version <= last && Instant::now() >= deadline {
+            return Ok((found, Some(filter.from_version)));
+        }
+        if filter.to_version == u64::MAX {
+            break;
         }
     }
+    Ok((found, None))
 }
 
-/// Reads what is kept of aggregates, on a thread for such things.
+/// Until when a read that begins now has its answer, or says why not.
+fn deadline(app: &App) -> Instant {
+    Instant::now() + app.options.query_time_max()
+}
+
+/// Reads what is kept of a type's aggregates, on a thread for such things; `None` while nothing is kept yet. Answers also
+/// what the handler was doing just before.
 async fn read<T: Send + 'static>(
     app: &App,
-    store: PathBuf,
+    name: &str,
     with: impl FnOnce(&mut Reader) -> Result<T, aggregate_store::Error> + Send + 'static,
-) -> Result<T, Problem> {
-    let place = app.queries.clone().acquire_owned().await;
+) -> Result<(Moment, Option<T>), Problem> {
+    let Ok(place) = timeout_at(deadline(app), app.queries.clone().acquire_owned()).await else {
+        return Err(Problem::busy("as many queries run as may at a time: try again"));
+    };
     let place = place.map_err(|_| Problem::from(Error::Stopping))?;
+    // Before the read: what a live handler has answered by now is in what is read.
+    let (store, status) = app.deployments.aggregates(name)?;
+    let mut moment = Moment::new(status);
     let reading = tokio::task::spawn_blocking(move || {
         let _place = place;
-        with(&mut Reader::open(&store)?)
+        let Some(mut reader) = Reader::open_if_made(&store)? else { return Ok((moment, None)) };
+        if !moment.is_live() {
+            moment.read_until(reader.position()?);
+        }
+        let read = with(&mut reader)?;
+        Ok::<_, aggregate_store::Error>((moment, Some(read)))
     });
     let read =
         reading.await.map_err(|_| Problem::internal("the read panicked: this is a fault of Lantern"))?;
@@ -237,13 +278,19 @@ pub(super) fn etag(version: u64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"0\""))
 }
 
-fn unknown(name: &str, id: &str) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "unknown-aggregate",
-        "There is no such aggregate",
-        format!("there is no {name} {id:?}: no event was appended for it yet"),
-    )
+/// The tag of a state: another handler or another upcaster makes another state of the same version. The version stands
+/// first, which is all that `If-Match` looks at.
+fn tag(version: u64, state_version: u32, state: &[u8]) -> HeaderValue {
+    let digest = Digest::of(state).to_string();
+    let tag = format!("\"{version}-{state_version}-{}\"", &digest[..TAG_DIGITS]);
+    // Digits and quotes may stand in a header.
+    HeaderValue::from_str(&tag).unwrap_or_else(|_| etag(version))
+}
+
+/// Whether a tag is one of those of an `If-None-Match`, by the weak comparison of RFC 9110.
+fn is_among(tag: &HeaderValue, known: &HeaderValue) -> bool {
+    let known = known.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    known.map(|each| each.strip_prefix(b"W/").unwrap_or(each)).any(|each| each == b"*" || each == tag)
 }
 
 impl From<aggregate_store::Error> for Problem {
@@ -271,9 +318,66 @@ mod tests {
         check(b"\xff\xfe", r#"{"hex":"fffe"}"#);
     }
 
+    // Who keeps a body by its tag must not keep that of another state.
     #[test]
-    fn a_version_is_a_strong_tag() {
+    fn a_tag_is_of_the_version_and_of_the_state() {
         assert_eq!(etag(0), "\"0\"");
         assert_eq!(etag(u64::MAX), "\"18446744073709551615\"");
+        let first = tag(4, 1, b"{\"cents\":1}");
+        assert!(first.to_str().unwrap().starts_with("\"4-1-"), "{first:?}");
+        assert_eq!(first, tag(4, 1, b"{\"cents\":1}"));
+        for other in [tag(5, 1, b"{\"cents\":1}"), tag(4, 2, b"{\"cents\":1}"), tag(4, 1, b"{\"cents\":2}")] {
+            assert_ne!(first, other);
+        }
+        let first = first.to_str().unwrap();
+        let check = |known: &str, expected: bool| {
+            let (tag, known) = (first.parse().unwrap(), known.parse().unwrap());
+            assert_eq!(is_among(&tag, &known), expected, "{known:?}");
+        };
+        check(first, true);
+        check("*", true);
+        check(&format!("W/{first}"), true);
+        check(&format!("\"1\" ,\t{first}"), true);
+        check("\"4\"", false);
+        check("", false);
+        check(&first[1..first.len() - 1], false);
+    }
+
+    // An audit of one day in a long history must neither hang the host nor miss an event.
+    #[test]
+    fn a_page_ends_in_time_and_the_next_one_goes_on() {
+        const EVENTS: u64 = 2 * SPAN + 5_000;
+        let wanted = [7, SPAN, SPAN + 1, EVENTS];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("account.db");
+        let mut store = aggregate_store::Store::open(&path, "account", "accounts").unwrap();
+        let transaction = store.begin().unwrap();
+        for version in 1..=EVENTS {
+            let time_ms = i64::from(wanted.contains(&version));
+            assert!(transaction.append("a", &Event { version, time_ms, ..Event::default() }).unwrap());
+        }
+        transaction.commit().unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let mut read = |filter: &Filter, limit: usize, deadline: Instant| {
+            let (mut versions, mut pages) = (Vec::new(), 0);
+            let mut filter = filter.clone();
+            loop {
+                let (events, next) = page(&mut reader, "a", filter.clone(), limit, deadline).unwrap();
+                pages += 1;
+                versions.extend(events.into_iter().map(|event| event.version));
+                let Some(next) = next else { return (versions, pages) };
+                assert!(next > filter.from_version, "{next}");
+                filter.from_version = next;
+            }
+        };
+        let (now, later) = (Instant::now(), Instant::now() + std::time::Duration::from_secs(600));
+        let filter = Filter { to_version: EVENTS, since_ms: 1, ..Filter::default() };
+        assert_eq!(read(&filter, 100, later), (wanted.to_vec(), 1));
+        assert_eq!(read(&filter, 100, now), (wanted.to_vec(), 3));
+        assert_eq!(read(&filter, 2, later), (wanted.to_vec(), 2));
+        let part = Filter { from_version: 8, to_version: SPAN, ..filter };
+        assert_eq!(read(&part, 100, now), (vec![SPAN], 1));
+        let all = Filter { to_version: EVENTS, ..Filter::default() };
+        assert_eq!(read(&all, 1_000, later).0, (1..=EVENTS).collect::<Vec<_>>());
     }
 }

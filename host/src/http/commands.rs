@@ -95,10 +95,14 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Proble
     Ok(Some(bare.to_owned()))
 }
 
-/// The version that the aggregate must have: `If-Match: "3"`, or `If-None-Match: *` for one that must not exist yet.
+/// The version that the aggregate must have: `If-Match: "3"`, or the tag of a state of that version, or `If-None-Match: *` for one that must not exist yet.
 fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let version = |value: &str| {
-        let digits = value.strip_prefix('"')?.strip_suffix('"')?;
+        let tag = value.strip_prefix('"')?.strip_suffix('"')?;
+        let (digits, of_state) = tag.split_once('-').unwrap_or((tag, ""));
+        if !of_state.chars().all(|sign| sign.is_ascii_alphanumeric() || sign == '-') {
+            return None;
+        }
         digits.parse::<u64>().ok().filter(|version| version.to_string() == digits)
     };
     match (one(headers, &header::IF_MATCH)?, one(headers, &header::IF_NONE_MATCH)?) {
@@ -251,10 +255,20 @@ mod tests {
         check(&[("idempotency-key", "ä")], Err("ASCII"));
         check(&[("if-match", "\"0\"")], Ok((None, Some(0))));
         check(&[("if-match", "\"17\"")], Ok((None, Some(17))));
+        // The tag of a state begins with the version.
+        check(&[("if-match", "\"17-1-0f9a\"")], Ok((None, Some(17))));
         check(&[("if-none-match", "*")], Ok((None, Some(0))));
-        for wrong in
-            ["17", "\"017\"", "\"-1\"", "\"+1\"", "*", "W/\"1\"", "\"1\", \"2\"", "\"18446744073709551616\""]
-        {
+        for wrong in [
+            "17",
+            "\"017\"",
+            "\"-1\"",
+            "\"+1\"",
+            "\"1-a\", \"2-b\"",
+            "*",
+            "W/\"1\"",
+            "\"1\", \"2\"",
+            "\"18446744073709551616\"",
+        ] {
             check(&[("if-match", wrong)], Err("If-Match"));
         }
         check(&[("if-none-match", "\"1\"")], Err("If-None-Match: *"));

@@ -6,6 +6,7 @@
 //! * [`bind`], [`serve`]: from the address to the drained server.
 //! * [`App`]: what is served: `plugins`, `read_models`, `topics`, `aggregates` and `commands` have the routes.
 //! * [`ShownEvent`]: an event of an aggregate, as it is answered.
+//! * `moment`: whether the handler of what was read is live.
 //! * `readers`: connections to read models that stay open.
 //! * `guard`: who may do what.
 //! * [`Problem`]: every error, as problem+json.
@@ -13,6 +14,7 @@
 mod aggregates;
 mod commands;
 mod guard;
+mod moment;
 mod options;
 mod plugins;
 mod problem;

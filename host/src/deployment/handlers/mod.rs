@@ -42,17 +42,18 @@ impl Deployments {
         })
     }
 
-    /// Where the aggregates of this type are kept.
+    /// Where the aggregates of this type are kept, once its handler has made the file, and what the handler is doing: what
+    /// it has answered until now is in there.
     ///
     /// # Errors
     /// When there is no such type here.
-    pub fn aggregates(&self, name: &str) -> Result<PathBuf, Error> {
+    pub fn aggregates(&self, name: &str) -> Result<(PathBuf, Status), Error> {
         // A name that is none could lead out of the folder; only known ones are asked for.
-        if !self.inner.handlers().contains_key(name) {
-            return Err(self.unknown_aggregate(name));
-        }
-        let store = self.inner.data.aggregates(name);
-        if store.exists() { Ok(store) } else { Err(self.unknown_aggregate(name)) }
+        let slot = self.inner.handlers().get(name).cloned();
+        let status = slot.map(|slot| slot.report().status);
+        let status = status.filter(|status| self.is_there(status));
+        let status = status.ok_or_else(|| self.unknown_aggregate(name))?;
+        Ok((self.inner.data.aggregates(name), status))
     }
 
     fn unknown_aggregate(&self, name: &str) -> Error {
