@@ -95,7 +95,8 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Proble
     Ok(Some(bare.to_owned()))
 }
 
-/// The version that the aggregate must have: `If-Match: "3"`, or the tag of a state of that version, or `If-None-Match: *` for one that must not exist yet.
+/// The version that the aggregate must have: `If-Match: "3"` or the tag of a state of that version, or `If-None-Match: *`
+/// for one that must not exist yet.
 fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let version = |value: &str| {
         let tag = value.strip_prefix('"')?.strip_suffix('"')?;
