@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::env;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +25,30 @@ const TRANSFERS: u32 = 10_000;
 const CLIENTS: u32 = 16;
 /// How often something is killed, at most: what comes after is quicker. `LANTERN_KILLS` says otherwise.
 const KILLS_MAX: u32 = 24;
-/// Apache Kafka is killed after so many kills of Lantern; it takes seconds to come back.
-const KILLS_PER_KAFKA_KILL: u32 = 4;
+/// Clients go on until something was killed so often.
+const KILLS_MIN: u32 = 8;
+/// What is killed in turn where the log is Apache Kafka.
+const TURNS: [Killed; 8] = [
+    Killed::Host,
+    Killed::Host,
+    Killed::Kafka,
+    Killed::Host,
+    Killed::Host,
+    Killed::Both,
+    Killed::Kafka,
+    Killed::Host,
+];
+/// Of the first kills, at least so many are of the host, and on Apache Kafka so many of that.
+const HOST_KILLS_MIN: u32 = 6;
+const KAFKA_KILLS_MIN: u32 = 3;
+
+/// What dies at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Killed {
+    Host,
+    Kafka,
+    Both,
+}
 
 /// A command that was accepted: its aggregate and key, and the version that was answered.
 type Told = ((String, String), u64);
@@ -57,49 +79,91 @@ fn conserved(log: &Log<'_>) -> Result<()> {
     let mut host = site.start()?;
     accounts.await_live(&mut host)?;
 
-    let next = AtomicU32::new(0);
-    let (told, kills, _host) = thread::scope(|scope| {
+    let kills_min = KILLS_MIN.min(kills_max);
+    let (next, is_enough) = (AtomicU32::new(0), AtomicBool::new(kills_min == 0));
+    let (told, [host_kills, kafka_kills, joint_kills], _host) = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
-                let (accounts, site, next) = (&accounts, &site, &next);
+                let (accounts, site) = (&accounts, &site);
+                let work = Work { next: &next, transfers, is_enough: &is_enough };
                 let random = StdRng::seed_from_u64(seed ^ (u64::from(client) << 32));
-                scope.spawn(move || transfer(accounts, site, next, transfers, client, random))
+                scope.spawn(move || transfer(accounts, site, &work, client, random))
             })
             .collect();
-        let mut kills = 0;
+        // Also when the kills are cut short by an error, or nobody would end.
+        let _end = Raised(&is_enough);
+        let (mut kills, mut of) = (0, [0, 0, 0]);
         while kills < kills_max && !clients.iter().all(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(random.random_range(0..3_000)));
+            let (kafka, killed) = match log {
+                Log::Embedded => (None, Killed::Host),
+                Log::Kafka(kafka) => (Some(*kafka), TURNS[kills as usize % TURNS.len()]),
+            };
+            let (is_host, is_kafka) = (killed != Killed::Kafka, killed != Killed::Host);
             kills += 1;
-            if let Log::Kafka(kafka) = log
-                && kills % KILLS_PER_KAFKA_KILL == 0
-            {
-                kafka.kill();
-                thread::sleep(Duration::from_millis(random.random_range(0..1_000)));
-                kafka.restart()?;
-            } else {
+            for (count, is_one) in of.iter_mut().zip([is_host, is_kafka, is_host && is_kafka]) {
+                *count += u32::from(is_one);
+            }
+            let kafka = kafka.filter(|_| is_kafka);
+            kafka.into_iter().for_each(Kafka::kill);
+            if is_host {
                 host.kill()?;
+                kafka.map_or(Ok(()), Kafka::restart)?;
                 host = site.start()?;
+            } else {
+                // Lantern finds out that its log is away.
+                thread::sleep(Duration::from_millis(random.random_range(0..1_000)));
+                kafka.map_or(Ok(()), Kafka::restart)?;
             }
             accounts.await_live(&mut host)?;
+            is_enough.store(kills >= kills_min, Ordering::Relaxed);
         }
         let told: Result<Vec<Vec<Told>>> = clients
             .into_iter()
             .map(|client| client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect();
-        anyhow::Ok((told?.concat(), kills, host))
+        anyhow::Ok((told?.concat(), of, host))
     })?;
+    if kills_min == KILLS_MIN {
+        ensure!(host_kills >= HOST_KILLS_MIN, "the host was killed {host_kills} times");
+        ensure!(
+            matches!(log, Log::Embedded) || kafka_kills >= KAFKA_KILLS_MIN && joint_kills > 0,
+            "Kafka was killed {kafka_kills} times, {joint_kills} of them with the host"
+        );
+    }
     check(&accounts, &site, &told)?;
-    let name = log.name();
-    say(&format!("{name}: {transfers} transfers, {} accepted commands, {kills} kills", told.len()));
+    say(&format!(
+        "{}: {} transfers, {} accepted commands, {host_kills} kills of the host and {kafka_kills} of Kafka",
+        log.name(),
+        next.load(Ordering::Relaxed).saturating_sub(CLIENTS),
+        told.len()
+    ));
     Ok(())
+}
+
+/// What all clients do together.
+struct Work<'w> {
+    /// The transfer that is made next.
+    next: &'w AtomicU32,
+    /// So many at least, and until enough was killed.
+    transfers: u32,
+    is_enough: &'w AtomicBool,
+}
+
+/// Raises a flag when it is dropped.
+struct Raised<'f>(&'f AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Makes transfers until there are enough: from one account, then to the other, each with a key of its own.
 fn transfer(
     accounts: &Accounts,
     site: &Site,
-    next: &AtomicU32,
-    transfers: u32,
+    work: &Work<'_>,
     client: u32,
     mut random: StdRng,
 ) -> Result<Vec<Told>> {
@@ -118,8 +182,8 @@ fn transfer(
         settle(account, "Deposit", CENTS, format!("open-{account}"))?;
     }
     loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= transfers {
+        let number = work.next.fetch_add(1, Ordering::Relaxed);
+        if number >= work.transfers && work.is_enough.load(Ordering::Relaxed) {
             return Ok(told);
         }
         let (from, to) = (random.random_range(0..ACCOUNTS), random.random_range(0..ACCOUNTS));
