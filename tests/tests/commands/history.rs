@@ -3,16 +3,18 @@
 //!
 //! Every accepted command has a version of its own, and everything else has seen one, so there is only one order that can
 //! be right: by version. What is left to check is time: what had ended before something began is not behind it.
+//!
+//! What got no answer may have happened: the log tells whether, and its version. It has a beginning and no end.
 
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-/// Something that was asked, from when it was sent until it was answered.
+/// Something that was asked, from when it was sent until it was answered, if it ever was.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
     pub from: Instant,
-    pub to: Instant,
+    pub to: Option<Instant>,
     pub seen: Seen,
 }
 
@@ -26,7 +28,7 @@ pub enum Seen {
 }
 
 impl Seen {
-    fn version(self) -> u64 {
+    pub fn version(self) -> u64 {
         match self {
             Seen::Made { version, .. } | Seen::Found { version, .. } => version,
         }
@@ -60,7 +62,8 @@ pub fn check(operations: &[Operation], cents: &[i64]) -> Result<()> {
         }
     }
     // In the order of their ends, the highest version that had been seen by then.
-    let mut ended: Vec<(Instant, u64)> = operations.iter().map(|it| (it.to, it.seen.version())).collect();
+    let mut ended: Vec<(Instant, u64)> =
+        operations.iter().filter_map(|it| Some((it.to?, it.seen.version()))).collect();
     ended.sort_unstable();
     let mut highest = 0;
     for (_, version) in &mut ended {
@@ -87,8 +90,12 @@ mod tests {
 
     const CENTS: [i64; 4] = [0, 5, 3, 9];
 
+    /// What ends at the time of [`NEVER`] does not end.
+    const NEVER: u64 = 1_000;
+
     fn at(start: Instant, from: u64, to: u64, seen: Seen) -> Operation {
-        Operation { from: start + Duration::from_millis(from), to: start + Duration::from_millis(to), seen }
+        let at = |ms| start + Duration::from_millis(ms);
+        Operation { from: at(from), to: (to != NEVER).then(|| at(to)), seen }
     }
 
     // A checker that finds nothing would pass every history.
@@ -106,6 +113,10 @@ mod tests {
             &[(0, 9, made(1)), (1, 8, made(2)), (2, 3, found(0)), (2, 4, found(2)), (10, 11, found(2))],
             true,
         );
+        // Nobody was told of version 1, so it may come whenever; a version that was seen before it was asked for did not.
+        passes(&[(0, NEVER, made(1)), (1, 2, found(0)), (3, 4, found(0)), (5, 6, found(1))], true);
+        passes(&[(0, 1, found(1)), (2, NEVER, made(1))], false);
+        passes(&[(0, 9, made(1)), (1, NEVER, made(1))], false);
         // A read that is behind what had been answered, and one behind another read.
         passes(&[(0, 1, made(1)), (2, 3, found(0))], false);
         passes(&[(0, 9, made(1)), (1, 2, found(1)), (3, 4, found(0))], false);

@@ -69,7 +69,7 @@ impl Accounts {
                 Ok(reply) if matches!(reply.status, 200 | 422) => return Ok(reply),
                 // The host or its log is away, or on its way back.
                 Err(_) => {}
-                Ok(reply) if matches!(reply.status, 404 | 503) => {}
+                Ok(reply) if reply.status == 503 => {}
                 Ok(reply) => bail!("{key}: {} {}", reply.status, reply.body),
             }
             ensure!(Instant::now() < deadline, "{key} was not decided in {PATIENCE:?}");
@@ -102,6 +102,11 @@ impl Appended {
         let cents = self.data["cents"].as_i64().with_context(|| format!("{}", self.data))?;
         Ok(if self.kind == "Withdrawn" { -cents } else { cents })
     }
+}
+
+/// What the host says that the handler was doing when this was read.
+fn handler(reply: &Reply) -> &str {
+    reply.headers.get("lantern-handler").map_or("unknown", String::as_str)
 }
 
 fn version(reply: &Reply) -> Result<u64> {
