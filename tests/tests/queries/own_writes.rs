@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use lantern_tests::client;
 use lantern_tests::guest::{plugin, unique_topic};
 use lantern_tests::http;
-use lantern_tests::log::{Log, each_log, on};
+use lantern_tests::log::each_log;
 use lantern_tests::site::{Site, transcript};
 use serde_json::json;
 
@@ -63,7 +63,7 @@ fn a_query_with_a_position_sees_everything_before_it() -> Result<()> {
 // Who waits in vain must be told so in time, how far it is, and why.
 #[test]
 fn a_position_that_does_not_come_is_told_with_how_far_it_is() -> Result<()> {
-    on(&Log::Embedded, |log| {
+    each_log(|log| {
         let topic = unique_topic("behind");
         let mut site = Site::new(log)?;
         site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;

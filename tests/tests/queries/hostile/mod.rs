@@ -28,28 +28,31 @@ const RESIDENT_KIB_MAX: u64 = 1 << 20;
 /// An endless table of numbers.
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
 
-/// A host with one event in its read model.
+/// A host with one event in its read model, on the embedded broker: for what a log has no part in.
 fn with_host(test: impl Fn(&Site, &str) -> Result<()>) -> Result<()> {
-    on(&Log::Embedded, |log| {
-        let topic = unique_topic("hostile");
-        let mut site = Site::new(log)?.with_settings(SETTINGS)?;
-        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
-        let mut host = site.start()?;
-        host.await_broker()?;
-        client::create_topic(site.address(), &topic, 1)?;
-        host.await_http()?;
-        let position = append(&site, &topic, "a", "{}")?;
-        let raw = query(&site, "", &json!({ "sql": "SELECT count(*) FROM entries", "wait_for": position }))?;
-        ensure!(raw.status == 200, "{raw:?}");
-        test(&site, &topic)?;
-        let pid = site.json(["status"])?["host"]["pid"].as_u64().context("a pid")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak: u64 = peak.and_then(|it| it.split_whitespace().next()?.parse().ok()).context("a peak")?;
-        ensure!(peak < RESIDENT_KIB_MAX, "the process took {peak} KiB");
-        ensure!(host.terminate()?.success(), "it ends as always");
-        Ok(())
-    })
+    on(&Log::Embedded, |log| with_host_on(log, &test))
+}
+
+/// The same, on some log.
+fn with_host_on(log: &Log<'_>, test: impl Fn(&Site, &str) -> Result<()>) -> Result<()> {
+    let topic = unique_topic("hostile");
+    let mut site = Site::new(log)?.with_settings(SETTINGS)?;
+    site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+    let mut host = site.start()?;
+    host.await_broker()?;
+    client::create_topic(site.address(), &topic, 1)?;
+    host.await_http()?;
+    let position = append(&site, &topic, "a", "{}")?;
+    let raw = query(&site, "", &json!({ "sql": "SELECT count(*) FROM entries", "wait_for": position }))?;
+    ensure!(raw.status == 200, "{raw:?}");
+    test(&site, &topic)?;
+    let pid = site.json(["status"])?["host"]["pid"].as_u64().context("a pid")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak: u64 = peak.and_then(|it| it.split_whitespace().next()?.parse().ok()).context("a peak")?;
+    ensure!(peak < RESIDENT_KIB_MAX, "the process took {peak} KiB");
+    ensure!(host.terminate()?.success(), "it ends as always");
+    Ok(())
 }
 
 /// Checks that an answer is this refusal, in time, and that nothing has changed and others are answered.

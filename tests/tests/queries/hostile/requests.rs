@@ -1,9 +1,12 @@
 //! Paths, headers and bodies.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use lantern_tests::http::{self, request};
+use lantern_tests::kafka::free_port;
+use lantern_tests::log::{Log, each_log};
+use lantern_tests::site::Site;
 
-use super::{check, with_host};
+use super::{check, with_host_on};
 use crate::JSON;
 
 // The parts of a request that are not its meaning are where parsers differ.
@@ -95,14 +98,39 @@ fn paths_headers_and_bodies_are_refused_or_bounded() -> Result<()> {
         ("an event that the log does not take", events(cloud, &event(&format!(r#","data":"{}""#, "x".repeat(3 << 20)))), "413 too-large"),
         ("more events than a request has", events(cloud, &" ".repeat(9 << 20)), "413 too-large"),
     ];
-    with_host(|site, topic| {
-        for (what, bytes, expected) in &cases {
+    let check_all = |site: &Site, topic: &str, is_of_this_log: &dyn Fn(&[u8]) -> bool| {
+        for (what, bytes, expected) in cases.iter().filter(|(_, bytes, _)| is_of_this_log(bytes)) {
             // The topic's name is as long as another that stands for it: nothing else of the request changes.
             let bytes = replaced(bytes, b"TOPIC", topic.as_bytes());
             check(site, what, expected, || http::send(site.http_address(), &bytes))?;
         }
         Ok(())
+    };
+    // What a topic may be, and what an event may weigh, the broker has a say in.
+    let of_topics = |bytes: &[u8]| bytes.starts_with(b"POST /v1/topics/");
+    each_log(|log| {
+        with_host_on(log, |site, topic| match log {
+            Log::Embedded => check_all(site, topic, &|_| true),
+            Log::Kafka(_) => check_all(site, topic, &of_topics),
+        })
     })
+}
+
+// Who appends must be told that the log is away, and that a second try may be a second event.
+#[test]
+fn a_log_that_is_away_is_told() -> Result<()> {
+    // Nobody listens there.
+    let site = Site::on_kafka(&format!("127.0.0.1:{}", free_port()?))?;
+    let mut host = site.start()?;
+    host.await_http()?;
+    let bytes = request("POST", "/v1/topics/orders/events?type=t", JSON, b"{}");
+    let raw = http::send(site.http_address(), &bytes)?;
+    let problem = raw.json()?;
+    ensure!(raw.status == 503 && problem["type"] == "urn:lantern:log-away", "{raw:?}");
+    ensure!(raw.header("retry-after").is_some(), "{raw:?}");
+    ensure!(problem["detail"].as_str().is_some_and(|it| it.contains("not known")), "{problem}");
+    ensure!(host.terminate()?.success());
+    Ok(())
 }
 
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
