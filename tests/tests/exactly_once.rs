@@ -22,7 +22,7 @@ use rand::rngs::StdRng;
 const PARTITIONS: i32 = 3;
 /// How often the process is killed on each broker, unless `LANTERN_KILLS` says otherwise.
 const KILLS: u32 = 50;
-/// Apache Kafka is killed after so many kills of Lantern; it takes seconds to come back.
+/// Apache Kafka is killed after so many kills of Lantern, or after the last of fewer; it takes seconds to come back.
 const KILLS_PER_KAFKA_KILL: u32 = 16;
 
 // The broker is in the process: each kill takes it away under its producers, in the middle of
@@ -57,17 +57,22 @@ fn killed_at_random(log: &Log<'_>) -> Result<()> {
     client::create_topic(site.address(), &topic, PARTITIONS)?;
     let stream = Stream::start(site.address(), &topic, PARTITIONS, seed);
 
+    let mut kafka_kills = 0;
     for kill in 1..=kills {
         await_a_random_moment(&site, &mut host, &topic, &mut random)?;
         if let Log::Kafka(kafka) = log
-            && kill % KILLS_PER_KAFKA_KILL == 0
+            && kill % KILLS_PER_KAFKA_KILL.min(kills) == 0
         {
             kafka.kill();
+            kafka_kills += 1;
             thread::sleep(Duration::from_millis(random.random_range(0..500)));
-            if random.random_bool(0.5) {
-                // Lantern starts while the log is away.
+            // Lantern starts while the log is away: the first time for certain, and so long that it has seen that.
+            if kafka_kills == 1 || random.random_bool(0.5) {
                 host.kill()?;
                 host = site.start()?;
+            }
+            if kafka_kills == 1 {
+                host.await_error("ledger", &["no broker answers"])?;
             }
             kafka.restart()?;
             await_progress(&site, &mut host, &topic)?;
@@ -94,8 +99,11 @@ fn killed_at_random(log: &Log<'_>) -> Result<()> {
         ensure!(output.status.success(), "{name} is not its replay: {}", transcript(&output));
     }
     ensure!(applied > kills as usize, "{applied} events are too few for {kills} kills");
+    let is_apart = matches!(log, Log::Kafka(_)) && kills > 0;
+    ensure!(!is_apart || kafka_kills > 0, "the log was never away by itself");
     let name = log.name();
-    say(&format!("{name}: {kills} kills, {applied} events applied; {}", told.summary()));
+    let of_kafka = if is_apart { format!(", {kafka_kills} of the log alone") } else { String::new() };
+    say(&format!("{name}: {kills} kills{of_kafka}, {applied} events applied; {}", told.summary()));
     Ok(())
 }
 
