@@ -1,6 +1,7 @@
 //! Disks that are full or read-only, and data that is another process's.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -106,6 +107,47 @@ fn a_read_only_data_folder_is_refused_by_its_name() -> Result<()> {
             ensure!(said.contains(word), "not a word of {word:?}: {}", transcript(&output));
         }
         ensure!(!said.contains("panicked"), "{}", transcript(&output));
+        Ok(())
+    })
+}
+
+// No waiting mends a file that is damaged: a script must come to an end, and somebody be told what to do.
+#[test]
+fn a_damaged_read_model_halts_and_is_built_anew_when_it_is_moved_away() -> Result<()> {
+    each_log(|log| {
+        let topic = unique_topic("damaged");
+        let mut site = Site::new(log)?;
+        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+        let mut host = site.start()?;
+        host.await_broker()?;
+        client::create_topic(site.address(), &topic, 1)?;
+        client::produce(site.address(), &topic, entries(0, 0..10))?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
+        host.terminate()?;
+        let root = "SELECT (rootpage - 1) * (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'total'";
+        let root = site.read_model("ledger")?.number(root)?;
+        let link = site.data().join("read-models").join("ledger.db");
+        let file = fs::canonicalize(&link)?;
+        fs::File::options().write(true).open(&file)?.write_all_at(&[0xff; 512], u64::try_from(root)?)?;
+
+        let mut host = site.start()?;
+        host.await_broker()?;
+        client::produce(site.address(), &topic, entries(0, 10..20))?;
+        let name = file.to_str().context("a path that is text")?;
+        host.await_error("ledger", &[name, "damaged", "move it away"])?;
+        host.terminate()?;
+        let output = site.run_once()?;
+        ensure!(!output.status.success(), "it went on: {}", transcript(&output));
+        ensure!(transcript(&output).contains("damaged"), "{}", transcript(&output));
+
+        for companion in ["", "-wal", "-shm"] {
+            let moved = fs::rename(format!("{name}{companion}"), format!("{name}{companion}.damaged"));
+            ensure!(moved.is_ok() || !companion.is_empty(), "{moved:?}");
+        }
+        let mut host = site.start()?;
+        host.await_broker()?;
+        let records = await_whole(&mut host, &site, "ledger", &topic)?;
+        ensure!(records[&0].len() == 20, "not all of it was written");
         Ok(())
     })
 }
