@@ -214,7 +214,12 @@ impl Round {
     fn look_for_new_partitions(&self, run: &Run, client: &Client) -> Result<(), Left> {
         let Projection { options, author, .. } = &run.projection;
         for topic in options.topics(&author.plugin.manifest) {
-            let Ok(partitions) = client.partitions(topic) else { continue };
+            let partitions = match client.partitions(topic) {
+                Ok(partitions) => partitions,
+                // The consumer is not told: to librdkafka a topic that is deleted may come back, and until then it is quiet.
+                Err(error @ log::Error::TopicMissing { .. }) => return Err(error.into()),
+                Err(_) => continue,
+            };
             for partition in partitions {
                 if self.known.contains(&(topic.clone(), partition)) {
                     continue;
