@@ -1,5 +1,7 @@
 //! What clients and tools ask about the broker: coordinators, brokers, folders, producers.
 
+use std::collections::{BTreeMap, HashSet};
+
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_log_dirs_response::{
@@ -21,7 +23,7 @@ use kafka_protocol::messages::{
 };
 
 use super::fetch::check_epoch;
-use super::{NODE_ID, Session, text};
+use super::{NODE_ID, Session, once, text};
 use crate::log::batch::LEADER_EPOCH;
 use crate::topics::Topic;
 
@@ -96,7 +98,7 @@ pub(crate) async fn log_dirs(
     version: i16,
     request: DescribeLogDirsRequest,
 ) -> DescribeLogDirsResponse {
-    let of = |topic: &Topic, indexes: Option<&[i32]>| {
+    let of = |topic: &Topic, indexes: Option<&HashSet<i32>>| {
         let partitions = topic
             .partitions
             .iter()
@@ -115,13 +117,15 @@ pub(crate) async fn log_dirs(
     };
     let topics = match request.topics {
         None => session.core.topics.all().iter().map(|topic| of(topic, None)).collect(),
-        Some(asked) => asked
-            .iter()
-            .filter_map(|asked| {
-                let topic = session.core.topics.get(&asked.topic)?;
-                Some(of(&topic, Some(&asked.partitions)))
-            })
-            .collect(),
+        Some(asked) => {
+            let mut wanted: BTreeMap<TopicName, HashSet<i32>> = BTreeMap::new();
+            for asked in asked {
+                wanted.entry(asked.topic).or_default().extend(asked.partitions);
+            }
+            let known =
+                wanted.iter().filter_map(|(name, indexes)| Some((session.core.topics.get(name)?, indexes)));
+            known.map(|(topic, indexes)| of(&topic, Some(indexes))).collect()
+        }
     };
     let dir =
         std::path::absolute(&session.core.options.dir).unwrap_or_else(|_| session.core.options.dir.clone());
@@ -139,6 +143,7 @@ pub(crate) async fn producers(
     session: &Session,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
+    let mut is_first = once(|place: &(TopicName, i32)| place.clone());
     let topics = request
         .topics
         .into_iter()
@@ -147,6 +152,7 @@ pub(crate) async fn producers(
             let partitions = asked
                 .partition_indexes
                 .iter()
+                .filter(|index| is_first(&(asked.name.clone(), **index)))
                 .map(|index| partition_producers(topic.as_deref(), *index))
                 .collect();
             TopicResponse::default().with_name(asked.name).with_partitions(partitions)

@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
 };
 
 use super::topics::{Failure, SOURCE_BROKER, SOURCE_DEFAULT, SOURCE_TOPIC};
-use super::{NODE_ID, Session, text};
+use super::{NODE_ID, Session, once, text};
 use crate::options::Fsync;
 use crate::topics::{CONFIGS, ConfigError, Known};
 
@@ -49,6 +49,9 @@ pub(crate) async fn describe(
     let results = request
         .resources
         .into_iter()
+        .filter(once(|resource: &DescribeConfigsResource| {
+            (resource.resource_type, resource.resource_name.clone())
+        }))
         .map(|resource| {
             let outcome = match resource.resource_type {
                 TOPIC => topic_settings(session, &resource.resource_name),

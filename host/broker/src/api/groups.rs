@@ -14,7 +14,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Session, code, text};
+use super::{Session, code, once, text};
 use crate::group::{Join, Joined, Speaker};
 
 /// The first version whose client joins again with the id it is given.
@@ -157,7 +157,8 @@ pub(crate) async fn describe(
     version: i16,
     request: DescribeGroupsRequest,
 ) -> DescribeGroupsResponse {
-    let groups = request.groups.into_iter().map(|id| describe_one(session, version, id)).collect();
+    let groups = request.groups.into_iter().filter(once(GroupId::clone));
+    let groups = groups.map(|id| describe_one(session, version, id)).collect();
     DescribeGroupsResponse::default().with_groups(groups)
 }
 

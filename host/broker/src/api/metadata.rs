@@ -10,7 +10,7 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use uuid::Uuid;
 
-use super::{NODE_ID, Session, text};
+use super::{NODE_ID, Session, once, text};
 use crate::log::batch::LEADER_EPOCH;
 use crate::topics::{self, Topic};
 
@@ -25,8 +25,9 @@ pub(crate) async fn answer(session: &Session, version: i16, request: MetadataReq
     let topics = match asked {
         None => session.core.topics.all().iter().map(|topic| known(version, topic)).collect(),
         Some(asked) => {
-            let mut topics = Vec::with_capacity(asked.len());
-            for topic in asked {
+            let mut topics = Vec::new();
+            let mut is_first = once(|topic: &MetadataRequestTopic| (topic.name.clone(), topic.topic_id));
+            for topic in asked.into_iter().filter(|topic| is_first(topic)) {
                 topics.push(one(session, version, topic, may_create).await);
             }
             topics

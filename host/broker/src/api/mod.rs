@@ -13,6 +13,8 @@ pub(crate) mod topics;
 pub(crate) mod transactions;
 pub(crate) mod versions;
 
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -47,6 +49,13 @@ impl Session {
         let core = Arc::clone(&self.core);
         tokio::task::spawn_blocking(move || work(&core)).await.map_err(|_| ResponseError::UnknownServerError)
     }
+}
+
+/// Lets everything through once, by its key: a request that names a thing again and again gets no more of an answer
+/// than one that names everything there is.
+pub(crate) fn once<T: ?Sized, K: Hash + Eq>(key: impl Fn(&T) -> K) -> impl FnMut(&T) -> bool {
+    let mut seen = HashSet::new();
+    move |item| seen.insert(key(item))
 }
 
 pub(crate) fn text(text: impl Into<String>) -> StrBytes {

@@ -7,6 +7,7 @@ use kafka_protocol::messages::offset_commit_response::{
 use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
@@ -17,7 +18,7 @@ use kafka_protocol::messages::{
 };
 
 use super::groups::owned;
-use super::{Session, code, text};
+use super::{Session, code, once, text};
 use crate::group::{Committed, Speaker};
 
 /// The most bytes of metadata that an offset may carry, as in Kafka.
@@ -163,6 +164,7 @@ pub(crate) async fn fetch(
         let groups = request
             .groups
             .into_iter()
+            .filter(once(|group: &OffsetFetchRequestGroup| group.group_id.clone()))
             .map(|group| {
                 let topics = group.topics.map(|topics| {
                     topics.into_iter().map(|topic| (topic.name, topic.partition_indexes)).collect()

@@ -23,7 +23,7 @@ use kafka_protocol::messages::{
 
 use super::groups::owned;
 use super::offsets::{Checked, Offered};
-use super::{Session, code, text};
+use super::{Session, code, once, text};
 use crate::group::Speaker;
 use crate::log::now_ms;
 use crate::transaction::{Error, Identity, Phase, Txn};
@@ -268,6 +268,7 @@ pub(crate) async fn describe(
     let states = request
         .transactional_ids
         .into_iter()
+        .filter(once(TransactionalId::clone))
         .map(|id| match txns.iter().find(|txn| txn.id == **id) {
             Some(txn) => described(id, txn),
             None => DescribedTransaction::default()

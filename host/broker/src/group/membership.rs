@@ -429,11 +429,14 @@ impl Group {
     /// in which names appear as they are; naming one too many only refuses a deletion.
     pub(super) fn is_subscribed(&self, topic: &str) -> bool {
         let needle = topic.as_bytes();
-        self.members.values().any(|member| {
-            member.protocols.iter().any(|(_, metadata)| {
-                metadata.len() >= needle.len() && metadata.windows(needle.len()).any(|part| part == needle)
+        // No topic is named nothing, and there are no windows of that size.
+        !needle.is_empty()
+            && self.members.values().any(|member| {
+                member
+                    .protocols
+                    .iter()
+                    .any(|(_, metadata)| metadata.windows(needle.len()).any(|part| part == needle))
             })
-        })
     }
 }
 
