@@ -2,11 +2,10 @@
 
 use super::Error;
 use super::fields::{Fields, elements, form, text};
+use super::lines;
 use super::then::{self, Then};
 use super::values;
 use super::yaml::{self, Node, Value};
-use crate::event::fields;
-use serde_json::Map;
 use std::path::Path;
 
 const CASE: [&str; 5] = ["case", "given_file", "given", "when", "then"];
@@ -105,7 +104,7 @@ fn case(node: &Node, folder: &Path) -> Result<Case, Error> {
     let fields = Fields::of(node, "a case", &CASE)?;
     let name = text(fields.need("case")?, "case")?;
     let mut given = match fields.get("given_file") {
-        Some(node) => lines(node, folder)?,
+        Some(node) => lines::read(node, folder)?,
         None => Vec::new(),
     };
     if let Some(node) = fields.get("given") {
@@ -161,48 +160,6 @@ fn headers(node: &Node) -> Result<NamedBytes, Error> {
         Ok((entry.key.clone(), value))
     };
     entries.iter().map(read).collect()
-}
-
-/// The events of a file of JSON lines, as `lantern produce` takes them.
-fn lines(node: &Node, folder: &Path) -> Result<Vec<Event>, Error> {
-    const FILE: [&str; 6] = ["path", "topic", "partition", "type_field", "key_field", "time_field"];
-    let (path, topic, partition, type_field, key_field, time_field) = if let Some(path) = node.text() {
-        (path.to_owned(), None, 0, None, None, None)
-    } else {
-        let fields = Fields::of(node, "`given_file`", &FILE)?;
-        (
-            text(fields.need("path")?, "path")?,
-            fields.text("topic")?,
-            fields.integer("partition")?.unwrap_or_default(),
-            fields.text("type_field")?,
-            fields.text("key_field")?,
-            fields.text("time_field")?,
-        )
-    };
-    let at = |reason: String| Error::new(node.line, format!("{path}: {reason}"));
-    let content = std::fs::read_to_string(folder.join(&path)).map_err(|error| at(error.to_string()))?;
-    let mut events = Vec::new();
-    for (number, line) in content.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let at = |reason: String| at(format!("line {}: {reason}", number + 1));
-        let json: Map<String, serde_json::Value> = serde_json::from_str(line.trim())
-            .map_err(|error| at(format!("this is not a JSON object: {error}")))?;
-        let field = |field: &Option<String>| field.clone();
-        let key = field(&key_field).map(|field| fields::key(&json, &field).map_err(at)).transpose()?;
-        let kind = field(&type_field).map(|field| fields::kind(&json, &field).map_err(at)).transpose()?;
-        let time = field(&time_field).map(|field| fields::time(&json, &field).map_err(at)).transpose()?;
-        events.push(Event {
-            line: node.line,
-            // Where nothing else is said, and the envelope does not say it either.
-            kind: kind.or_else(|| json.get("type").and_then(|kind| kind.as_str())).map(str::to_owned),
-            topic: topic.clone(),
-            partition,
-            time_ms: time.map(jiff::Timestamp::as_millisecond),
-            key: key.map(|key| key.as_bytes().to_vec()),
-            payload: Some(line.trim().as_bytes().to_vec()),
-            ..Event::default()
-        });
-    }
-    Ok(events)
 }
 
 fn command(node: &Node) -> Result<Command, Error> {

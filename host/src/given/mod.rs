@@ -3,7 +3,8 @@
 //!
 //! # Layout
 //!
-//! * [`Case`]: a case, as [`read`] finds it in a file; `then`: what it expects. `yaml`, `fields`, `values`: what files are made of.
+//! * [`Case`]: a case, as [`read`] finds it in a file; `then`: what it expects. `yaml`, `fields`, `values`: what files are made of;
+//!   `lines`: events from a file of JSON lines.
 //! * [`Bench`]: a plugin, and [`Bench::run`], which answers what is otherwise than it should be.
 //! * `log`: the events of a case as records of a log.
 //! * `projection`, `handler`, `upcaster`: how a case is run for each kind of plugin.
@@ -13,6 +14,7 @@ mod case;
 mod error;
 mod fields;
 mod handler;
+mod lines;
 mod log;
 mod made;
 mod messages;

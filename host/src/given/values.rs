@@ -152,7 +152,8 @@ pub fn base64(text: &str, line: usize) -> Result<Vec<u8>, Error> {
     STANDARD.decode(joined).map_err(|error| Error::new(line, format!("this is no base64: {error}")))
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+/// The bytes of hex digits, two for each; spaces between them do not matter.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u32> =
         text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect::<Option<_>>()?;
     let (pairs, rest) = digits.as_chunks::<2>();

@@ -165,6 +165,37 @@ fn an_event_is_what_the_test_says_and_nothing_is_rounded() -> Result<()> {
     Ok(())
 }
 
+// What went wrong in the field is a case as `lantern consume --json` has shown it.
+#[test]
+fn an_excerpt_of_a_log_is_given_as_it_was_printed() -> Result<()> {
+    let project = Project::of(&plugin("ledger", "ledger", &["t", "u"])?)?;
+    project.write(
+        "log.jsonl",
+        r#"{"topic":"t","partition":2,"offset":40,"time":"2026-01-31T08:00:00.001Z","key":"o-7","headers":[{"name":"raw","hex":"ff"}],"value":{"n":1.0}}
+{"topic":"u","partition":0,"offset":7,"time":"2026-01-31T08:00:00.002Z","key_hex":"00ff","text":"plain"}
+{"topic":"t","partition":2,"offset":43,"time":"2026-01-31T08:00:00.003Z","key":"o-7"}
+"#,
+    )?;
+    project.write(
+        "excerpt.yaml",
+        "
+- case: each record is where it was
+  given_file: log.jsonl
+  given: [ { topic: t, partition: 2, payload: null } ]
+  then:
+    rows:
+      entries:
+        - { topic: t, partition: 2, offset: 40, key: { hex: 6f2d37 }, value: { hex: 7b226e223a312e307d } }
+        - { topic: t, partition: 2, offset: 43, value: null }
+        - { topic: t, partition: 2, offset: 44 }
+        - { topic: u, partition: 0, offset: 7, key: { hex: 00ff }, value: { hex: 706c61696e } }
+",
+    )?;
+    let output = project.test(&[])?;
+    ensure!(output.status.success(), "{}", transcript(&output));
+    Ok(())
+}
+
 // What machines read of a run: which cases, and how they went.
 #[test]
 fn a_run_is_reported_as_json_and_as_junit() -> Result<()> {

@@ -195,4 +195,45 @@ mod tests {
         check(Some(br#"{"a": 1.0}"#), Form::Values, "{\"a\":1.0}\n");
         check(None, Form::Values, "");
     }
+
+    // An excerpt of a log is what a case is given: whatever is in a record, its line says all of it.
+    #[test]
+    fn a_test_reads_the_record_that_was_printed() {
+        let headers = [("ce_type", Some(b"paid".as_slice())), ("raw", Some(&[0xff])), ("none", None)];
+        let parts: [Option<&[u8]>; 7] = [
+            Some(b"{\"a\":1.0}"),
+            Some(b"null"),
+            Some(b"x \n\xc3\xa9"),
+            Some(b""),
+            Some(&[0, 0xff]),
+            Some(b"7"),
+            None,
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        for (payload, key) in parts.iter().flat_map(|payload| parts.map(|key| (*payload, key))) {
+            let it = Record {
+                topic: "orders",
+                partition: 1,
+                offset: 12,
+                timestamp_ms: 1_700_000_000_123,
+                key,
+                payload,
+                headers: Headers::list(&headers),
+            };
+            let mut out = Vec::new();
+            record(&mut out, &it, Form::Json).unwrap();
+            std::fs::write(folder.path().join("log.jsonl"), &out).unwrap();
+            let case = "- case: a\n  given_file: log.jsonl\n  then: { rows: { t: [] } }";
+            let given = crate::given::read(case, folder.path()).unwrap().remove(0).given.remove(0);
+            assert_eq!(
+                (given.topic.as_deref(), given.partition, given.offset),
+                (Some("orders"), 1, Some(12))
+            );
+            assert_eq!((given.time_ms, given.kind), (Some(1_700_000_000_123), None));
+            assert_eq!((given.key.as_deref(), given.payload.as_deref()), (key, payload));
+            let read: Vec<_> =
+                given.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+            assert_eq!(read, headers);
+        }
+    }
 }
