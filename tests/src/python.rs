@@ -9,6 +9,18 @@ use anyhow::{Result, ensure};
 use crate::site::transcript;
 use crate::target;
 
+/// What plugins in Python are tested and checked with.
+const TESTING: &str = "pytest==9.2.0\nmypy==2.4.1\n";
+
+/// The interpreter of a virtual environment with pytest and mypy.
+///
+/// # Errors
+///
+/// As [`with_packages`].
+pub fn for_tests() -> Result<PathBuf> {
+    with_packages("pytest", TESTING)
+}
+
 /// The interpreter of a virtual environment with these packages, one in a line as pip takes them. It is made once, and again
 /// when they change.
 ///

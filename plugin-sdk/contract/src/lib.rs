@@ -10,7 +10,7 @@ pub mod frame;
 pub mod manifest;
 
 /// The contract's only copy, for hosts that wrap core modules as components.
-pub const WIT: &str = include_str!("../../wit/lantern.wit");
+pub const WIT: &str = include_str!("lantern.wit");
 
 /// The package that [`WIT`] declares, with its version.
 pub const PACKAGE: &str = "lantern:plugin@0.1.0";

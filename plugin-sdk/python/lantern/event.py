@@ -52,10 +52,10 @@ class Event(Generic[T_co]):
                     data = self._data = self._read(value)
                 except Invalid as error:
                     raise self.bad_input(error) from None
-                return data  # type: ignore[no-any-return]
+                return data
         # What is wrong, or has space around it, or is not ASCII.
         data = self._data = self._decode(self._read)
-        return data  # type: ignore[no-any-return]
+        return data
 
     @property
     def type(self) -> str:

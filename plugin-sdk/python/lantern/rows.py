@@ -78,10 +78,10 @@ class Row:
         row = self if self._pending != FLUSHED else self._current()
         kinds, values, places = row._kinds, row._values, row._rows.table.places
         for name, value in columns.items():
-            if value.__class__ is int and value.bit_length() <= _BITS:  # type: ignore[attr-defined]
+            if value.__class__ is int and value.bit_length() <= _BITS:
                 place = places[name]
                 kinds[place] = SET
-                values[place] = value  # type: ignore[call-overload]
+                values[place] = value
             else:
                 row._change(name, SET, value_of(value))
         return row
@@ -235,13 +235,13 @@ class Rows:
     def known(self, db: Db, key: Any) -> Row | None:
         """The row of a checked key, if anything was gathered of it."""
         row = self.rows.get(key)
-        if row.__class__ is tuple:
+        if isinstance(row, tuple):
             event, encoded = row
             row = self.rows[key] = Row(db, self, key)
             row._values = decode(encoded, 0, len(encoded), len(self.table.key) + self.width)[len(self.table.key) :]
             row._kinds = [SET] * self.width
             row._pending, row._known, row._event = UPSERTED, True, event
-        return row  # type: ignore[return-value]
+        return row
 
     def row(self, db: Db, key: Any) -> Row:
         """The row of a checked key, made if it is not there."""
@@ -315,7 +315,7 @@ class Rows:
             db._bytes += _ROW_BYTES + len(encoded)
             return
         db._bytes += len(encoded)
-        if row.__class__ is tuple:
+        if isinstance(row, tuple):
             self.rows[key] = db._event, encoded
             return
         row._pending = REPLACED if row._pending in (DELETED, REPLACED) else UPSERTED
@@ -354,7 +354,7 @@ class Rows:
         rows, self.rows = self.rows, {}
         whole: list[Whole] = []
         for row in rows.values():
-            if row.__class__ is tuple:
+            if isinstance(row, tuple):
                 whole.append(row)
                 continue
             if whole:

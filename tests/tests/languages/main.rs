@@ -6,6 +6,7 @@ mod by_hand;
 mod events;
 mod failures;
 mod plugins;
+mod publishing;
 mod read_models;
 mod sdks;
 mod upcasters;

@@ -11,17 +11,18 @@ use std::fs;
 use std::process::Command;
 use std::thread;
 
-/// An SDK's folder, and what runs its tests there.
-struct Sdk {
-    folder: &'static str,
+/// An SDK's folder, and what is run there.
+pub struct Sdk {
+    pub folder: &'static str,
     /// The languages that come with it, of which one has to be here.
-    languages: &'static [&'static str],
+    pub languages: &'static [&'static str],
     /// Whether they are linked with the system's SQLite.
-    sqlite: bool,
-    script: &'static str,
+    pub sqlite: bool,
+    /// Where it may write is `OUT`, a folder of its own that is kept.
+    pub script: &'static str,
 }
 
-const SDKS: [Sdk; 8] = [
+const SDKS: [Sdk; 10] = [
     Sdk { folder: "go", languages: &["go"], sqlite: false, script: "go vet ./... && go test ./..." },
     Sdk {
         folder: "python",
@@ -30,10 +31,28 @@ const SDKS: [Sdk; 8] = [
         script: "PYTHONPATH=. $PYTEST -q -p no:cacheprovider tests",
     },
     Sdk {
+        folder: "python",
+        languages: &["python"],
+        sqlite: false,
+        // The SDK, and what is written with it as its users check it.
+        script: "$MYPY --cache-dir $OUT/mypy lantern tests && \
+                 for project in template/* ../../examples/weather; do \
+                   (cd $project && MYPYPATH=$SOURCE $MYPY --config-file= --strict --cache-dir $OUT/mypy .) || exit 1; done",
+    },
+    Sdk {
         folder: "javascript",
         languages: &["javascript", "typescript"],
         sqlite: false,
         script: "node --test test/*.js",
+    },
+    Sdk {
+        folder: "javascript",
+        languages: &["typescript"],
+        sqlite: false,
+        // What it declares is what its users compile against.
+        script: "test -x $OUT/node_modules/.bin/tsc || npm install --silent --no-audit --no-fund --ignore-scripts --prefix $OUT \
+                   typescript@$(node -p 'require(\"./package.json\").devDependencies.typescript'); \
+                 $OUT/node_modules/.bin/tsc -p test",
     },
     Sdk {
         folder: "assemblyscript",
@@ -68,11 +87,17 @@ const SDKS: [Sdk; 8] = [
 // Every SDK reads and writes the frames of plugin-sdk/wit/vectors, and what people test their plugins with works.
 #[test]
 fn every_sdk_passes_its_own_tests() -> Result<()> {
+    check_all("sdks", &SDKS)
+}
+
+/// Runs those of the languages that are here, side by side.
+pub fn check_all(what: &str, sdks: &[Sdk]) -> Result<()> {
     // Also fetches the compilers.
     let here: Vec<&str> = all(Kind::Upcaster)?.iter().map(|built| built.language.as_str()).collect();
     let is_here = |sdk: &&Sdk| sdk.languages.iter().any(|language| here.contains(language));
     let failed: Vec<String> = thread::scope(|scope| {
-        let running: Vec<_> = SDKS.iter().filter(is_here).map(|sdk| scope.spawn(|| check(sdk))).collect();
+        let running: Vec<_> =
+            sdks.iter().filter(is_here).map(|sdk| scope.spawn(move || check(what, sdk))).collect();
         running
             .into_iter()
             .filter_map(|sdk| {
@@ -85,25 +110,32 @@ fn every_sdk_passes_its_own_tests() -> Result<()> {
     Ok(())
 }
 
-fn check(sdk: &Sdk) -> Result<()> {
+fn check(what: &str, sdk: &Sdk) -> Result<()> {
     if sdk.sqlite && !native::sqlite_is_there() {
         return Ok(());
     }
     let mut command = Command::new("sh");
-    let out = target::cache_dir()?.join("sdks").join(sdk.folder);
+    // The crates' own folder is that of all.
+    let name = if sdk.folder == "." { "rust" } else { sdk.folder };
+    let out = target::cache_dir()?.join(what).join(name);
     fs::create_dir_all(&out)?;
     if sdk.folder == "python" {
-        match python::with_packages("pytest", "pytest==9.2.0\n") {
-            Ok(python) => command.env("PYTEST", format!("{} -m pytest", python.display())),
+        match python::for_tests() {
+            Ok(python) => command
+                .env("PYTEST", format!("{} -m pytest", python.display()))
+                .env("MYPY", format!("{} -m mypy", python.display())),
             Err(error) => {
                 skip(&format!("Python 3 with venv and pip: apt-get install python3-venv ({error:#})"));
                 return Ok(());
             }
         };
     }
+    let source = target::tests_dir().join("../plugin-sdk").join(sdk.folder).canonicalize()?;
     let output = command
         .args(["-c", sdk.script])
-        .current_dir(target::tests_dir().join("../plugin-sdk").join(sdk.folder))
+        .current_dir(&source)
+        .env("SOURCE", &source)
+        .env("LICENSE", target::tests_dir().join("../LICENSE"))
         .env("TOOLCHAINS", native::toolchains()?)
         .env("OUT", out)
         .env("PYTHONDONTWRITEBYTECODE", "1")
