@@ -55,6 +55,8 @@ pub struct Rebuilder {
     pub author: Author,
     requests: mpsc::Sender<Request>,
     stop: Arc<AtomicBool>,
+    /// Whether a comparison that is going on is to be given up.
+    hurry: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -83,7 +85,10 @@ impl Rebuilder {
         });
         let (requests, inbox) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let build = Build { order, status: sender, inbox, stop: Arc::clone(&stop), speed: Speed::default() };
+        let hurry = Arc::new(AtomicBool::new(false));
+        let (own_stop, own_hurry) = (Arc::clone(&stop), Arc::clone(&hurry));
+        let speed = Speed::default();
+        let build = Build { order, status: sender, inbox, stop: own_stop, hurry: own_hurry, speed };
         let stack = build.order.setup.limits.thread_stack_bytes();
         let thread = std::thread::Builder::new()
             .name(format!("{}-rebuild", author.plugin.name))
@@ -94,7 +99,7 @@ impl Rebuilder {
                     build.run(permit);
                 }
             })?;
-        Ok(Rebuilder { status, author, requests, stop, thread: Some(thread) })
+        Ok(Rebuilder { status, author, requests, stop, hurry, thread: Some(thread) })
     }
 
     /// Applies what is left, makes all of it durable and closes the file. The live projection must be at rest. When the
@@ -103,6 +108,8 @@ impl Rebuilder {
     /// # Errors
     /// Why it cannot be finished.
     pub async fn finish(&self) -> Result<(), String> {
+        // The live projection waits, and nobody needs to know any more what would change.
+        self.hurry.store(true, Ordering::Relaxed);
         let finished = self.ask(Request::Finish);
         // Looked at after it was asked: one that begins again refuses what it was asked before.
         if self.status.borrow().state != RebuildState::Ready {
@@ -122,8 +129,7 @@ impl Rebuilder {
     /// # Errors
     /// Why that cannot be told.
     pub fn compare(&self) -> impl Future<Output = Result<Diff, String>> + use<> {
-        let compared = self.ask(Request::Compare);
-        async move { compared.await }
+        self.ask(Request::Compare)
     }
 
     fn ask<T, R>(&self, request: R) -> impl Future<Output = Result<T, String>> + use<T, R>
@@ -167,6 +173,7 @@ struct Build {
     status: watch::Sender<Rebuild>,
     inbox: mpsc::Receiver<Request>,
     stop: Arc<AtomicBool>,
+    hurry: Arc<AtomicBool>,
     speed: Speed,
 }
 
@@ -185,6 +192,7 @@ impl Build {
                     });
                     // The live projection may be held for who asked.
                     self.inbox.try_iter().for_each(|request| request.refuse(&error.to_string()));
+                    self.hurry.store(false, Ordering::Relaxed);
                     let until = Instant::now() + BACKOFF;
                     while !self.is_stopping() && Instant::now() < until {
                         std::thread::sleep(FOLLOW_EVERY);
@@ -235,6 +243,7 @@ impl Build {
         while !self.is_stopping() {
             match self.inbox.recv_timeout(FOLLOW_EVERY) {
                 Ok(Request::Finish(reply)) => {
+                    self.hurry.store(false, Ordering::Relaxed);
                     let finished = self.finish(replayer);
                     // Who asked may have gone; then it does not go live.
                     is_finished = reply.send(answer(&finished)).is_ok() && matches!(finished, Ok(Some(())));
@@ -284,46 +293,46 @@ impl Build {
     /// Applies all that the live one has applied by now.
     fn follow(&mut self, replayer: &mut Replayer) -> Result<Followed, Error> {
         let live = self.order.live.clone();
-        self.controlled(true, |control| replayer.follow(&live, control))
+        self.controlled(|control| replayer.follow(&live, control))
     }
 
     /// Applies what the live one does not read, up to where the log ends by now.
     fn follow_beyond(&mut self, replayer: &mut Replayer) -> Result<Followed, Error> {
         let (live, topics) = (self.order.live.clone(), self.order.beyond.clone());
-        self.controlled(true, |control| replayer.follow_beyond(&live, &topics, control))
+        self.controlled(|control| replayer.follow_beyond(&live, &topics, control))
     }
 
-    /// Applies the rest and makes all of it durable, while the live one is held: without a rest. `None` when it was
-    /// told to stop.
+    /// Applies the rest and makes all of it durable, while the live one is held. `None` when it was told to stop.
     fn finish(&mut self, replayer: &mut Replayer) -> Result<Option<()>, Error> {
         let live = self.order.live.clone();
-        if self.controlled(false, |control| replayer.follow(&live, control))? == Followed::Stopped {
+        if self.controlled(|control| replayer.follow(&live, control))? == Followed::Stopped {
             return Ok(None);
         }
         replayer.settle().map(Some)
     }
 
-    /// Runs a part of the replay, shows how far it is, and rests, if it may, where live projections should go first.
+    /// Runs a part of the replay, shows how far it is, and rests where live projections should go first; one that is ready
+    /// has little to do, and may be waited for.
     fn controlled(
         &mut self,
-        may_rest: bool,
         run: impl FnOnce(Control<'_>) -> Result<Followed, Error>,
     ) -> Result<Followed, Error> {
         let Build { order, status, stop, speed, .. } = self;
+        let is_ready = status.borrow().state == RebuildState::Ready;
         let mut since = Instant::now();
         run(&mut |progress| {
             if stop.load(Ordering::Relaxed) {
                 return ControlFlow::Break(());
             }
             let per_second = speed.after(Instant::now(), progress.done);
-            let pressed = may_rest && (order.is_pressed)();
+            let pressed = !is_ready && (order.is_pressed)();
             status.send_modify(|status| {
                 status.done = progress.done;
                 status.total = progress.total;
                 status.per_second = per_second;
                 status.eta_s = progress.total.saturating_sub(progress.done).checked_div(per_second);
                 // One that is ready says why it is not live.
-                if status.state != RebuildState::Ready {
+                if !is_ready {
                     status.error = None;
                     status.state = if pressed { RebuildState::Throttled } else { RebuildState::Building };
                 }
@@ -336,22 +345,23 @@ impl Build {
         })
     }
 
-    /// What differs between the live one and this, at the same position. `None` when it was told to stop.
+    /// What differs between the live one and this, at the same position. `None` when it was told to stop or to finish.
     fn compare(&mut self, replayer: &mut Replayer) -> Result<Option<Diff>, Error> {
         if self.follow(replayer)? == Followed::Stopped {
             return Ok(None);
         }
         let mut live = Snapshot::of(&self.order.live)?;
-        if self.controlled(false, |control| replayer.follow_to(&live, control))? == Followed::Stopped {
+        if self.controlled(|control| replayer.follow_to(&live, control))? == Followed::Stopped {
             return Ok(None);
         }
         let mut own = Snapshot::of(&self.order.path)?;
         for snapshot in [&mut live, &mut own] {
-            let stop = Arc::clone(&self.stop);
-            snapshot.give_up_when(move || stop.load(Ordering::Relaxed))?;
+            let (stop, hurry) = (Arc::clone(&self.stop), Arc::clone(&self.hurry));
+            let is_enough = move || stop.load(Ordering::Relaxed) || hurry.load(Ordering::Relaxed);
+            snapshot.give_up_when(is_enough)?;
         }
         match read_model::diff(&live, &own, EXAMPLES_MAX) {
-            Err(_) if self.is_stopping() => Ok(None),
+            Err(_) if self.is_stopping() || self.hurry.load(Ordering::Relaxed) => Ok(None),
             compared => Ok(Some(compared?)),
         }
     }

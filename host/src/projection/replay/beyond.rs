@@ -98,7 +98,7 @@ fn turns(mut left: Vec<(Arc<str>, i32, i64, i64)>, author: &Arc<str>) -> Vec<Run
 mod tests {
     use super::*;
 
-    // A partition that is read to its end before the next one begins would have a read model of years ago meet one of today.
+    // One partition after the other would bring the events of today before those of years ago.
     #[test]
     fn partitions_take_turns_until_each_is_at_its_end() {
         let topic: Arc<str> = "a".into();
