@@ -102,8 +102,8 @@ impl Manifest {
     /// manager.
     pub fn sends<T: Into<String>>(mut self, aggregates: impl IntoIterator<Item = T>) -> Self {
         self.inner.sends.extend(aggregates.into_iter().map(Into::into));
-        // What it sends says by these what it was caused by.
-        self.headers(["ce_id", "ce_correlationid"])
+        // What it sends says by these what it was caused by. Who reads all headers reads them already.
+        if self.inner.headers.is_none() { self } else { self.headers(["ce_id", "ce_correlationid"]) }
     }
 
     pub(crate) fn name(&self) -> &str {

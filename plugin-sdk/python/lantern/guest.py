@@ -161,6 +161,14 @@ def _forbid_chance() -> None:
             setattr(random, name, forbidden(f"random.{name}", chance))
         elif getattr(getattr(random, name), "__self__", None) is not None:
             setattr(random, name, forbidden(f"random.{name}", chance))
+    # What `SystemRandom` and `secrets` draw from; and a `Random` without a seed would ask the system, which ends the instance.
+    setattr(random, "_urandom", forbidden("os.urandom", chance))
+    seed, unseeded = random.Random.seed, forbidden("random.Random", chance)
+
+    def seeded(self: random.Random, a: Any = None, version: int = 2) -> None:
+        seed(self, unseeded() if a is None else a, version)
+
+    setattr(random.Random, "seed", seeded)
     os = sys.modules.get("os")
     if os is not None:
         os.urandom = forbidden("os.urandom", chance)  # type: ignore[attr-defined]

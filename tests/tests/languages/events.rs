@@ -10,17 +10,21 @@ pub struct Record {
     pub kind: &'static str,
     pub key: Option<Vec<u8>>,
     pub payload: Option<Vec<u8>>,
-    /// The header `trace`, if it is there, and its value, if it has one.
-    pub trace: Option<Option<Vec<u8>>>,
+    /// Headers beside the type's; one may have no value.
+    pub headers: Vec<(&'static str, Option<Vec<u8>>)>,
     pub timestamp_ms: i64,
 }
 
 /// Nearly as large as a record may be where nobody has said otherwise.
 const HUGE_BYTES: usize = 900_000;
+/// Of a text in JSON, with escapes, that is as large.
+const HUGE_TEXTS: usize = 25_000;
+/// Which of the events with values has it.
+const HUGE_AT: usize = 40;
 const ROW_EVENTS: usize = 3_000;
 
 pub fn record(kind: &'static str, payload: Option<Vec<u8>>) -> Record {
-    Record { kind, key: None, payload, trace: None, timestamp_ms: 1_700_000_000_000 }
+    Record { kind, key: None, payload, headers: Vec::new(), timestamp_ms: 1_700_000_000_000 }
 }
 
 pub fn json(kind: &'static str, data: &str) -> Record {
@@ -36,6 +40,8 @@ pub fn all(seed: u64) -> Vec<Record> {
     all.extend((0..ROW_EVENTS).map(|_| row(&mut random)));
     all.extend(statements());
     all.extend(words());
+    all.extend(sent());
+    all.push(json("Log", r#"{"text":"logged 𝄞\n%s {}"}"#));
     // What no plugin knows is passed over, whatever it holds.
     all.extend([json("Unknown", "{not JSON"), record("Unknown", None)]);
     all
@@ -61,7 +67,7 @@ fn records() -> Vec<Record> {
             kind: "Record",
             key: keys[at % keys.len()].clone(),
             payload: payloads[at % payloads.len()].clone(),
-            trace: traces[at % traces.len()].clone(),
+            headers: traces[at % traces.len()].iter().map(|trace| ("trace", trace.clone())).collect(),
             timestamp_ms: times[at % times.len()],
         })
         .collect()
@@ -115,6 +121,7 @@ fn values() -> Vec<Record> {
         r#""﻿BOM and \u2028""#,
         "null",
     ];
+    let huge = format!("\"{}\"", r#"zażółć 𝄞 \n\u00e9 \""#.repeat(HUGE_TEXTS));
     let blobs = [r#""""#, r#""00""#, r#""00ff7F80""#, r#""deadBEEF""#, "null"];
     (0..80)
         .map(|at| {
@@ -123,7 +130,7 @@ fn values() -> Vec<Record> {
                 integers[at % integers.len()],
                 reals[at % reals.len()],
                 if at % 11 == 10 { "null".to_owned() } else { format!("\"{}\"", bits[at % bits.len()]) },
-                texts[at % texts.len()],
+                if at == HUGE_AT { &huge } else { texts[at % texts.len()] },
                 blobs[at % blobs.len()],
             );
             json("Values", &data)
@@ -192,4 +199,27 @@ fn words() -> Vec<Record> {
         .enumerate()
         .map(|(at, text)| json("Words", &json!({ "id": format!("w-{at}"), "text": text }).to_string()))
         .collect()
+}
+
+/// Commands that stay in the outbox, since nobody handles them, or are taken back; with all that says what they are caused by.
+fn sent() -> Vec<Record> {
+    let causes = [None, Some("e-1".as_bytes()), Some(b"".as_slice()), Some([0xff].as_slice())];
+    let correlations = [None, Some("flow ü".as_bytes()), Some(b"".as_slice()), Some([0xc3].as_slice())];
+    let dues = ["null", "0", "1", "253402300799999", "-1"];
+    let numbers = ["0", "-1", "9223372036854775807", "-9223372036854775808", "9007199254740993", "7"];
+    let mut all = Vec::new();
+    for at in 0..40 {
+        // From the thirtieth on what was sent is replaced.
+        let id = |at: usize| format!(r#"s-{}ü\""#, at % 30);
+        let (n, due) = (numbers[at % numbers.len()], dues[at % dues.len()]);
+        let mut event = json("Send", &format!(r#"{{"id":"{}","n":{n},"due":{due}}}"#, id(at)));
+        let said = [("ce_id", causes[at % 4]), ("ce_correlationid", correlations[at / 4 % 4])];
+        event.headers =
+            said.iter().filter_map(|(name, value)| Some((*name, Some(value.as_ref()?.to_vec())))).collect();
+        all.push(event);
+        if at % 5 == 4 {
+            all.push(json("Cancel", &format!(r#"{{"id":"{}"}}"#, id(at - 1))));
+        }
+    }
+    all
 }

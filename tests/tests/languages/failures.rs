@@ -1,7 +1,7 @@
 //! A failure says what and which event, whatever language it comes from.
 
 use super::events::{Record, json, record};
-use super::plugins::{Built, Kind, all, engine, limits};
+use super::plugins::{Built, Kind, all, compare, engine, limits};
 use anyhow::{Context, Result, bail, ensure};
 use lantern::wasm::{CallError, Failure, Fault, Imports, Instance, Level};
 use lantern_contract::frame::value::Value;
@@ -12,7 +12,7 @@ use std::time::Instant;
 #[derive(Default)]
 struct Database {
     statements: Vec<String>,
-    logged: Vec<String>,
+    logged: Vec<(Level, String)>,
 }
 
 impl Database {
@@ -24,8 +24,8 @@ impl Database {
 impl Imports for Database {
     fn deadline(&mut self, _at: Instant) {}
 
-    fn log(&mut self, _level: Level, message: &str) {
-        self.logged.push(message.to_owned());
+    fn log(&mut self, level: Level, message: &str) {
+        self.logged.push((level, message.to_owned()));
     }
 
     fn prepare(&mut self, sql: &str) -> Result<u32, Failure> {
@@ -64,15 +64,24 @@ fn broken(error: &impl std::fmt::Display) -> Failure {
 /// How a case must end.
 enum End {
     Fails(Fault, &'static str),
+    /// As the language's own error, which says where it arose if the language knows.
+    Throws(&'static str),
     Crashes,
+    /// It is applied, and what it wrote is refused afterwards.
+    Applies,
 }
+
+/// The source of each language whose errors have a trace.
+const TRACES: [(&str, &str); 3] =
+    [("javascript", "index.js:"), ("python", "app.py:"), ("typescript", "index.ts:")];
 
 fn cases() -> Vec<(Record, End)> {
     let how = |how: &str| json("Fail", &format!(r#"{{"how":"{how}"}}"#));
     let mut cases = vec![
         (how("bad-input"), End::Fails(Fault::BadInput, "refused by the domain")),
-        (how("other"), End::Fails(Fault::Other, "an ordinary error")),
+        (how("other"), End::Throws("an ordinary error")),
         (how("unknown"), End::Fails(Fault::Sql, "no such table: missing")),
+        (how("late"), End::Applies),
         (how("query"), End::Fails(Fault::Conflict, "CHECK constraint failed")),
         (how("crash"), End::Crashes),
         (how("what"), End::Fails(Fault::BadInput, "")),
@@ -121,19 +130,31 @@ fn every_failure_names_its_event_and_leaves_nothing_behind() -> Result<()> {
 }
 
 fn check(built: &Built, failing: &Record, end: &End) -> Result<()> {
-    let mut instance = Instance::new(engine()?, &built.plugin.component, Database::default(), &limits())?;
+    let mut instance = instance(built)?;
     let good = json("Count", r#"{"account":"a","n":1}"#);
     let batch = [json("Count", r#"{"account":"b","n":1}"#), good.clone(), failing.clone(), good.clone()];
-    let error = match instance.apply(&frame(&batch), batch.len()) {
-        Err(error) => error,
-        Ok(_) => bail!("it was applied"),
+    let error = match (instance.apply(&frame(&batch), batch.len()), end) {
+        (Err(error), _) => error,
+        // The host halts at the event that the write names.
+        (Ok(answered), End::Applies) => return refused(&mut instance, &answered),
+        (Ok(_), _) => bail!("it was applied"),
     };
     match (end, error) {
         (End::Fails(fault, words), CallError::Failure(failure)) => {
             ensure!(failure.fault == *fault && failure.message.contains(words), "it failed by {failure:?}");
             ensure!(failure.index == Some(2), "it blames the event {:?}: {failure:?}", failure.index);
         }
+        (End::Throws(words), CallError::Failure(failure)) => {
+            let Failure { fault, message, index } = &failure;
+            ensure!(*fault == Fault::Other && message.contains(words), "it failed by {failure:?}");
+            ensure!(*index == Some(2), "it blames the event {index:?}: {failure:?}");
+            let source = TRACES.iter().find(|(language, _)| *language == built.language);
+            let place = source.and_then(|(_, source)| message.split_once(source));
+            let is_placed = place.is_some_and(|(_, line)| line.starts_with(|c: char| c.is_ascii_digit()));
+            ensure!(is_placed || source.is_none(), "it does not say where in the source: {failure:?}");
+        }
         (End::Crashes, CallError::Failure(failure)) => {
+            ensure!(failure.fault == Fault::Other, "a crash is no {:?}: {failure:?}", failure.fault);
             ensure!(failure.message.contains("boom"), "it failed by {failure:?}");
             ensure!(failure.index == Some(2), "it blames the event {:?}: {failure:?}", failure.index);
         }
@@ -150,11 +171,60 @@ fn check(built: &Built, failing: &Record, end: &End) -> Result<()> {
     Ok(())
 }
 
+/// Has the database run what an instance answered: it refuses the write of the event at fault, and knows which event that is.
+fn refused(instance: &mut Instance<Database>, answered: &[u8]) -> Result<()> {
+    match instance.imports().apply(answered) {
+        Err(Failure { fault: Fault::Conflict, index: Some(2), .. }) => Ok(()),
+        other => bail!("what it wrote ends by {other:?}"),
+    }
+}
+
+// A plugin's log is what its author has to go by, in every language.
+#[test]
+fn every_language_writes_to_the_log() -> Result<()> {
+    compare(Kind::Projection, |built| {
+        let mut instance = instance(built)?;
+        let batch = [json("Log", r#"{"text":"ü 𝄞 %s {}"}"#), json("Log", r#"{"text":""}"#)];
+        instance.apply(&frame(&batch), batch.len())?;
+        let logged = instance.into_imports().logged;
+        ensure!(logged.first().is_some_and(|(_, text)| text == "ü 𝄞 %s {}"), "it logged {logged:?}");
+        Ok(logged)
+    })
+}
+
+// What chance a language has is refused, or the same in every instance: a replay gives the same rows.
+#[test]
+fn no_language_has_randomness_that_differs_between_instances() -> Result<()> {
+    for built in all(Kind::Projection)? {
+        let ask = || -> Result<String> {
+            let mut instance = instance(built)?;
+            match instance.apply(&frame(&[json("Fail", r#"{"how":"random"}"#)]), 1) {
+                Err(CallError::Failure(failure)) if failure.message.contains("random:") => {
+                    Ok(failure.message)
+                }
+                other => bail!("{}: it ended by {other:?}", built.language),
+            }
+        };
+        let (first, second) = (ask()?, ask()?);
+        ensure!(first == second, "{}: {first}, and then {second}", built.language);
+        // Their SDKs say that they refuse it.
+        let refuses = TRACES.iter().any(|(language, _)| *language == built.language);
+        let said = first.split_once("random:").map_or("", |(_, said)| said);
+        let is_refused = said.split_whitespace().all(|word| word == "refused");
+        ensure!(is_refused || !refuses, "{}: {first}", built.language);
+    }
+    Ok(())
+}
+
+fn instance(built: &Built) -> Result<Instance<Database>> {
+    Ok(Instance::new(engine()?, &built.plugin.component, Database::default(), &limits())?)
+}
+
 /// The frame of a batch.
 pub fn frame(records: &[Record]) -> Vec<u8> {
     let mut writer = events::Writer::new();
     for (offset, record) in records.iter().enumerate() {
-        let trace = record.trace.as_ref().map(|trace| ("trace", trace.as_deref()));
+        let headers = record.headers.iter().map(|(name, value)| (*name, value.as_deref()));
         let event = events::NewEvent {
             kind: record.kind,
             topic: "conformance",
@@ -164,7 +234,7 @@ pub fn frame(records: &[Record]) -> Vec<u8> {
             key: record.key.as_deref(),
             payload: record.payload.as_deref(),
         };
-        writer.push(event, trace);
+        writer.push(event, headers);
     }
     let mut frame = Vec::new();
     writer.finish(&mut frame);

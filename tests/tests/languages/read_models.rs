@@ -15,6 +15,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::fs;
 use std::time::Duration;
 
+/// What is to be sent is in no hash, since it goes when it is sent. Here nobody takes it.
+const SENT: &str = "SELECT json_array(key, aggregate, id, command, CAST(payload AS TEXT), typeof(payload), due_ms, correlation, \
+                    causation) FROM _lantern_outbox ORDER BY key";
 const TOPIC: &str = "conformance";
 /// Repeatable: the reference's own tests are where chance belongs.
 const SEED: u64 = 5;
@@ -27,8 +30,16 @@ fn the_same_events_give_the_same_read_model_in_every_language() -> Result<()> {
         let whole = read_models(log, "")?;
         let cut = read_models(log, "[batch]\nevents_max = 7\n")?;
         let mut wrong = Vec::new();
-        let (_, expected) = whole.first().context("the reference is always there")?;
-        for (language, found) in whole.iter().chain(&cut) {
+        let Made { read_model: expected, sent, .. } =
+            whole.first().context("the reference is always there")?;
+        for made in whole.iter().chain(&cut) {
+            let (language, found) = (made.language, &made.read_model);
+            if let Some(at) =
+                (0..sent.len().max(made.sent.len())).find(|at| made.sent.get(*at) != sent.get(*at))
+            {
+                let (found, expected) = (made.sent.get(at), sent.get(at));
+                wrong.push(format!("{language}: it sends {found:?} instead of {expected:?}"));
+            }
             for (table, hash) in &expected.tables {
                 if found.tables.get(table) != Some(hash) {
                     wrong.push(format!("{language}: the table {table}"));
@@ -67,8 +78,16 @@ fn every_language_writes_the_same_manifest() -> Result<()> {
     Ok(())
 }
 
+/// What a language has made of the events.
+struct Made {
+    language: &'static str,
+    read_model: Fingerprint,
+    /// What it wants sent, in the order of the keys: an update keeps a message's place, so that their order follows from the batches.
+    sent: Vec<String>,
+}
+
 /// Applies the events by every language, side by side in one process.
-fn read_models(log: &Log<'_>, settings: &str) -> Result<Vec<(&'static str, Fingerprint)>> {
+fn read_models(log: &Log<'_>, settings: &str) -> Result<Vec<Made>> {
     let plugins = all(Kind::Projection)?;
     let mut site = Site::new(log)?
         .with_settings(&format!("{settings}[limits]\nevent_ms_max = 60000\ncall_ms_max = 60000\n"))?;
@@ -92,17 +111,20 @@ fn read_models(log: &Log<'_>, settings: &str) -> Result<Vec<(&'static str, Finge
     host.terminate()?;
     let output = site.run_once()?;
     ensure!(output.status.success(), "{}", transcript(&output));
-    plugins.iter().map(|built| Ok((built.language.as_str(), fingerprint(&site, built)?))).collect()
+    plugins.iter().map(|built| made(&site, built)).collect()
 }
 
-fn fingerprint(site: &Site, built: &Built) -> Result<Fingerprint> {
+fn made(site: &Site, built: &'static Built) -> Result<Made> {
     let path = site.data().join("read-models").join(format!("{}.db", built.plugin.name));
     let model = ReadModel::open(&path)?;
     // That it is not the hash of nothing.
     let records = model.number("SELECT count(*) FROM records")?;
     let reads = model.number("SELECT count(*) FROM reads")?;
     ensure!(records == 30 && reads > 500, "{} has {records} records and {reads} reads", built.language);
-    Ok(Fingerprint::of(&path)?)
+    let mut statement = model.connection.prepare(SENT)?;
+    let sent: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    ensure!(sent.len() > 20, "{} sends only {sent:?}", built.language);
+    Ok(Made { language: &built.language, read_model: Fingerprint::of(&path)?, sent })
 }
 
 fn produce(address: &str, records: &[Record]) -> Result<()> {
@@ -111,8 +133,8 @@ fn produce(address: &str, records: &[Record]) -> Result<()> {
     for record in records {
         let mut headers =
             OwnedHeaders::new().insert(Header { key: "type", value: Some(record.kind.as_bytes()) });
-        if let Some(trace) = &record.trace {
-            headers = headers.insert(Header { key: "trace", value: trace.as_ref() });
+        for (name, value) in &record.headers {
+            headers = headers.insert(Header { key: name, value: value.as_ref() });
         }
         let mut message: BaseRecord<'_, Vec<u8>, Vec<u8>> =
             BaseRecord::to(TOPIC).partition(0).headers(headers).timestamp(record.timestamp_ms);

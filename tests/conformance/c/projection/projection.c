@@ -14,6 +14,7 @@ static const lantern_manifest MANIFEST = {
     .all_headers = true,
     .envelope = LANTERN_HEADER,
     .type_at = "type",
+    .sends = LANTERN_LIST("counter"),
     .queries = LANTERN_QUERIES({"counter", "SELECT * FROM counters WHERE account = :account", "One counter"}),
     .schema = LANTERN_LIST(
         "CREATE TABLE records (topic TEXT, partition INTEGER, position INTEGER, type TEXT NOT NULL, timestamp_ms INTEGER NOT NULL, key BLOB, payload BLOB, trace BLOB, PRIMARY KEY (topic, partition, position))",
@@ -209,6 +210,62 @@ static bool words(const lantern_event *event, lantern_db *db) {
 }
 
 typedef struct {
+    lantern_text id;
+    int64_t n;
+    lantern_maybe_int due;
+} send_event;
+
+static const lantern_field SEND[] = {LANTERN_FIELD(send_event, id), LANTERN_FIELD(send_event, n),
+                                     LANTERN_FIELD(send_event, due), LANTERN_END};
+
+/* The data of the command that is sent. */
+typedef struct {
+    int64_t n;
+} add_data;
+
+static const lantern_field ADD[] = {LANTERN_FIELD(add_data, n), LANTERN_END};
+
+static bool send(const lantern_event *event, lantern_db *db) {
+    send_event is;
+    if (!lantern_read(event, SEND, &is)) return false;
+    lantern_message message = {
+        .aggregate = lantern_str("counter"),
+        .id = is.id,
+        .command = lantern_str("Add"),
+        .payload = lantern_json_write(ADD, &(add_data){is.n}),
+        .due_ms = is.due,
+    };
+    lantern_send(db, event, lantern_format("send/%.*s", LANTERN_ARG(is.id)), message);
+    return true;
+}
+
+typedef struct {
+    lantern_text id;
+} cancel_event;
+
+static const lantern_field CANCEL[] = {LANTERN_FIELD(cancel_event, id), LANTERN_END};
+
+static bool cancel(const lantern_event *event, lantern_db *db) {
+    cancel_event is;
+    if (!lantern_read(event, CANCEL, &is)) return false;
+    lantern_cancel(db, lantern_format("send/%.*s", LANTERN_ARG(is.id)));
+    return true;
+}
+
+typedef struct {
+    lantern_text text;
+} log_event;
+
+static const lantern_field LOG[] = {LANTERN_FIELD(log_event, text), LANTERN_END};
+
+static bool say(const lantern_event *event) {
+    log_event is;
+    if (!lantern_read(event, LOG, &is)) return false;
+    lantern_log(LANTERN_WARN, "%.*s", LANTERN_ARG(is.text));
+    return true;
+}
+
+typedef struct {
     lantern_text how;
 } fail_event;
 
@@ -228,6 +285,8 @@ static bool fail(const lantern_event *event, lantern_db *db) {
     if (lantern_is(is.how, "late")) return violate(db);
     if (lantern_is(is.how, "query")) return violate(db) && lantern_query(db, &rows, "SELECT count(*) FROM ones");
     if (lantern_is(is.how, "crash")) lantern_trap("boom");
+    /* There is none here. */
+    if (lantern_is(is.how, "random")) return lantern_bad_input(event, "random:");
     return lantern_bad_input(event, "%.*s is no way to fail", LANTERN_ARG(is.how));
 }
 
@@ -239,6 +298,9 @@ static bool apply(const lantern_event *event, lantern_db *db) {
     if (lantern_is(event->kind, "Sql")) return sql(event, db);
     if (lantern_is(event->kind, "Caught")) return caught(event, db);
     if (lantern_is(event->kind, "Words")) return words(event, db);
+    if (lantern_is(event->kind, "Send")) return send(event, db);
+    if (lantern_is(event->kind, "Cancel")) return cancel(event, db);
+    if (lantern_is(event->kind, "Log")) return say(event);
     if (lantern_is(event->kind, "Fail")) return fail(event, db);
     return true;
 }

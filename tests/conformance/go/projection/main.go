@@ -2,11 +2,14 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
+	insecure "math/rand"
+	randv2 "math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,6 +46,7 @@ func init() {
 			Topics:      []string{"conformance"},
 			AllHeaders:  true,
 			Envelope:    lantern.TypeInHeader("type"),
+			Sends:       []string{"counter"},
 			Queries: []lantern.Query{{
 				Name: "counter", SQL: "SELECT * FROM counters WHERE account = :account", Description: "One counter",
 			}},
@@ -82,6 +86,12 @@ func apply(event *lantern.Event, db *lantern.DB) error {
 		return catch(event, db)
 	case "Words":
 		return countWords(event, db)
+	case "Send":
+		return send(event, db)
+	case "Cancel":
+		return cancel(event, db)
+	case "Log":
+		return say(event)
 	case "Fail":
 		return fail(event, db)
 	}
@@ -226,6 +236,58 @@ func countWords(event *lantern.Event, db *lantern.DB) error {
 	return nil
 }
 
+// Add is the command that is sent.
+type Add struct {
+	N int64 `json:"n"`
+}
+
+func send(event *lantern.Event, db *lantern.DB) error {
+	e, err := lantern.Decode[struct {
+		ID  string `json:"id"`
+		N   int64  `json:"n"`
+		Due *int64 `json:"due,required"`
+	}](event)
+	if err != nil {
+		return err
+	}
+	command := lantern.Command{Aggregate: "counter", ID: e.ID, Data: Add{e.N}}
+	if e.Due != nil {
+		command.Due = time.UnixMilli(*e.Due)
+	}
+	db.Send(event, "send/"+e.ID, command)
+	return nil
+}
+
+func cancel(event *lantern.Event, db *lantern.DB) error {
+	e, err := lantern.Decode[struct {
+		ID string `json:"id"`
+	}](event)
+	if err != nil {
+		return err
+	}
+	db.Cancel("send/" + e.ID)
+	return nil
+}
+
+func say(event *lantern.Event) error {
+	e, err := lantern.Decode[struct {
+		Text string `json:"text"`
+	}](event)
+	if err != nil {
+		return err
+	}
+	lantern.Warnf("%s", e.Text)
+	return nil
+}
+
+func chance() string {
+	var secret [8]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("%x %d %d", secret, insecure.Int63(), randv2.Int64())
+}
+
 func fail(event *lantern.Event, db *lantern.DB) error {
 	e, err := lantern.Decode[struct {
 		How string `json:"how"`
@@ -252,6 +314,8 @@ func fail(event *lantern.Event, db *lantern.DB) error {
 		return err
 	case "crash":
 		panic("boom")
+	case "random":
+		return event.BadInput("random: %s", chance())
 	}
 	return event.BadInput("%q is no way to fail", e.How)
 }

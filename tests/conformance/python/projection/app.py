@@ -1,12 +1,17 @@
 """The projection of tests/conformance/README.md, which says what each event does."""
 
+import os
+import random
+import secrets
 import struct
 import time
+import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lantern import Db, Envelope, Event, LanternError, Projection, Query, Table
+from lantern import Command, Db, Envelope, Event, LanternError, Projection, Query, Table, log
 from rows import Row, row
 
 RECORDS = Table(
@@ -40,6 +45,7 @@ conformance = Projection(
     topics=["conformance"],
     headers=None,
     envelope=Envelope.header("type"),
+    sends=["counter"],
     queries={"counter": Query("SELECT * FROM counters WHERE account = :account", "One counter")},
     schema=SCHEMA,
 )
@@ -75,6 +81,28 @@ class Caught:
 @dataclass
 class Words:
     id: str
+    text: str
+
+
+@dataclass
+class Send:
+    id: str
+    n: int
+    due: int | None
+
+
+@dataclass
+class Add:
+    n: int
+
+
+@dataclass
+class Cancel:
+    id: str
+
+
+@dataclass
+class Log:
     text: str
 
 
@@ -163,6 +191,40 @@ def words(event: Event[Words], db: Db) -> None:
     db.put(WORDS, event.data.id, list=listed, still=still)
 
 
+@conformance.on(Send)
+def send(event: Event[Send], db: Db) -> None:
+    id = event.data.id
+    db.send(event, f"send/{id}", Command("counter", id, Add(event.data.n), due_ms=event.data.due))
+
+
+@conformance.on(Cancel)
+def cancel(event: Event[Cancel], db: Db) -> None:
+    db.cancel(f"send/{event.data.id}")
+
+
+@conformance.on(Log)
+def say(event: Event[Log], db: Db) -> None:
+    log.warn(event.data.text)
+
+
+def chance() -> str:
+    sources: list[Callable[[], object]] = [
+        random.random,
+        lambda: random.Random().random(),
+        lambda: random.SystemRandom().random(),
+        lambda: os.urandom(8).hex(),
+        lambda: secrets.token_hex(8),
+        uuid.uuid4,
+    ]
+    said = []
+    for source in sources:
+        try:
+            said.append(str(source()))
+        except LanternError:
+            said.append("refused")
+    return " ".join(said)
+
+
 @conformance.on(Fail)
 def fail(event: Event[Fail], db: Db) -> None:
     db.upsert(COUNTERS, "failed").add(events=1)
@@ -180,6 +242,8 @@ def fail(event: Event[Fail], db: Db) -> None:
             db.query("SELECT count(*) FROM ones")
         case "crash":
             raise AssertionError("boom")
+        case "random":
+            raise event.bad_input(f"random: {chance()}")
         case other:
             raise event.bad_input(f"{other!r} is no way to fail")
 

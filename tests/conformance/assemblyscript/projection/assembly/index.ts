@@ -1,5 +1,5 @@
 // The projection of tests/conformance/README.md, which says what each event does.
-import { Blob, Db, Event, Fault, Integer, Manifest, Real, Table, Text, caught, fail, fromHex, tuple } from "@lantern/sdk-assemblyscript";
+import { Blob, Command, Db, Event, Fault, Integer, JsonObject, Manifest, Real, Table, Text, caught, fail, fromHex, log, tuple } from "@lantern/sdk-assemblyscript";
 import { row } from "./rows";
 
 const RECORDS = new Table("records", ["topic", "partition", "position"], ["type", "timestamp_ms", "key", "payload", "trace"]);
@@ -17,6 +17,7 @@ export function manifest(): Manifest {
     .topic("conformance")
     .allHeaders()
     .typeInHeader("type")
+    .sends(["counter"])
     .query("counter", "SELECT * FROM counters WHERE account = :account", "One counter")
     .schema("CREATE TABLE records (topic TEXT, partition INTEGER, position INTEGER, type TEXT NOT NULL, timestamp_ms INTEGER NOT NULL, key BLOB, payload BLOB, trace BLOB, PRIMARY KEY (topic, partition, position))")
     .schema("CREATE TABLE keys (key BLOB PRIMARY KEY, records INTEGER NOT NULL, last INTEGER)")
@@ -39,6 +40,9 @@ export function apply(event: Event, db: Db): void {
   else if (event.is("Sql")) sql(event, db);
   else if (event.is("Caught")) refused(event, db);
   else if (event.is("Words")) words(event, db);
+  else if (event.is("Send")) send(event, db);
+  else if (event.is("Cancel")) db.cancel(`send/${event.json().text("id").toString()}`);
+  else if (event.is("Log")) log.warn(event.json().text("text").toString());
   else if (event.is("Fail")) fails(event, db);
 }
 
@@ -125,6 +129,14 @@ function words(event: Event, db: Db): void {
   db.put(WORDS, data.text("id"), tuple(list.join(",")).and(1));
 }
 
+function send(event: Event, db: Db): void {
+  const data = event.json();
+  const id = data.text("id").toString();
+  const due = data.intOrNull("due");
+  const command = new Command("counter", id, "Add", new JsonObject().int("n", data.int("n")));
+  db.send(event, `send/${id}`, due === null ? command : command.dueMs(due.value));
+}
+
 function fails(event: Event, db: Db): void {
   const how = event.json().text("how");
   db.upsert(COUNTERS, "failed").add("events", 1);
@@ -136,6 +148,8 @@ function fails(event: Event, db: Db): void {
     violate(db);
     db.query("SELECT count(*) FROM ones");
   } else if (how.is("crash")) throw new Error("boom");
+  // There is none here.
+  else if (how.is("random")) event.badInput("random:");
   else event.badInput(`${how.toString()} is no way to fail`);
 }
 

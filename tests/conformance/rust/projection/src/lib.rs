@@ -2,8 +2,8 @@
 
 mod rows;
 
-use lantern_sdk::{Db, Envelope, Error, Event, Fault, Manifest, Projection, Result, Table};
-use serde::Deserialize;
+use lantern_sdk::{Command, Db, Envelope, Error, Event, Fault, Manifest, Projection, Result, Table};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 static RECORDS: Table = Table::new(
@@ -73,6 +73,30 @@ struct Words {
 }
 
 #[derive(Deserialize)]
+struct Send {
+    id: String,
+    n: i64,
+    #[serde(deserialize_with = "Option::deserialize")]
+    due: Option<i64>,
+}
+
+/// The data of the command that is sent.
+#[derive(Serialize)]
+struct Add {
+    n: i64,
+}
+
+#[derive(Deserialize)]
+struct Cancel {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Log {
+    text: String,
+}
+
+#[derive(Deserialize)]
 struct Fail {
     how: String,
 }
@@ -88,6 +112,7 @@ impl Projection for Conformance {
             .topic("conformance")
             .all_headers()
             .envelope(Envelope::Header { name: "type".into() })
+            .sends(["counter"])
             .query("counter", "SELECT * FROM counters WHERE account = :account", "One counter");
         SCHEMA.into_iter().fold(manifest, Manifest::schema)
     }
@@ -101,6 +126,15 @@ impl Projection for Conformance {
             "Sql" => sql(event, db)?,
             "Caught" => caught(event, db)?,
             "Words" => words(event, db)?,
+            "Send" => send(event, db)?,
+            "Cancel" => {
+                let Cancel { id } = event.json()?;
+                db.cancel(&format!("send/{id}"));
+            }
+            "Log" => {
+                let Log { text } = event.json()?;
+                lantern_sdk::log::warn(text);
+            }
             "Fail" => fail(event, db)?,
             _ => {}
         }
@@ -209,6 +243,16 @@ fn words(event: &Event<'_>, db: &mut Db) -> Result<()> {
     Ok(())
 }
 
+fn send(event: &Event<'_>, db: &mut Db) -> Result<()> {
+    let Send { id, n, due } = event.json()?;
+    let mut command = Command::new("counter", &id, "Add", &Add { n })?;
+    if let Some(due) = due {
+        command = command.due_ms(due);
+    }
+    db.send(event, &format!("send/{id}"), command);
+    Ok(())
+}
+
 fn fail(event: &Event<'_>, db: &mut Db) -> Result<()> {
     let Fail { how } = event.json()?;
     db.upsert(&COUNTERS, "failed").add("events", 1);
@@ -223,6 +267,8 @@ fn fail(event: &Event<'_>, db: &mut Db) -> Result<()> {
             db.query("SELECT count(*) FROM ones", ()).map(|_| ())
         }
         "crash" => crash(),
+        // This target has none.
+        "random" => Err(event.bad_input("random:")),
         other => Err(event.bad_input(format_args!("{other:?} is no way to fail"))),
     }
 }

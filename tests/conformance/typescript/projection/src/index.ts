@@ -1,6 +1,6 @@
 // The projection of tests/conformance/README.md, which says what each event does.
 
-import { LanternError, bigint, bytes, envelope, nullable, number, projection, real, table, text } from "@lantern/sdk";
+import { LanternError, bigint, bytes, envelope, log, nullable, number, projection, real, table, text } from "@lantern/sdk";
 import type { Db, Event, Infer } from "@lantern/sdk";
 import { Row, row } from "./rows.js";
 
@@ -25,6 +25,7 @@ export default projection({
   topics: ["conformance"],
   headers: "all",
   envelope: envelope.header("type"),
+  sends: ["counter"],
   queries: { counter: { sql: "SELECT * FROM counters WHERE account = :account", description: "One counter" } },
   schema: [
     "CREATE TABLE records (topic TEXT, partition INTEGER, position INTEGER, type TEXT NOT NULL, timestamp_ms INTEGER NOT NULL, key BLOB, payload BLOB, trace BLOB, PRIMARY KEY (topic, partition, position))",
@@ -54,6 +55,9 @@ export default projection({
     Sql,
     Caught: { which: text },
     Words: { id: text, text },
+    Send: { id: text, n: bigint, due: nullable(number) },
+    Cancel: { id: text },
+    Log: { text },
     Fail,
   },
   on: {
@@ -96,6 +100,20 @@ export default projection({
       db.put(words, event.data.id, { list: listed.join(","), still: still() });
     },
 
+    Send(event, db) {
+      const { id, n, due } = event.data;
+      const command = { aggregate: "counter", id, command: "Add", data: { n } };
+      db.send(event, `send/${id}`, due === null ? command : { ...command, dueMs: due });
+    },
+
+    Cancel({ data: { id } }, db) {
+      db.cancel(`send/${id}`);
+    },
+
+    Log({ data: { text } }) {
+      log.warn(text);
+    },
+
     Fail: fail,
 
     "*"() {},
@@ -120,6 +138,15 @@ function compare(left: string, right: string): number {
   const at = a.findIndex((point, place) => point !== b[place]);
   if (at < 0) return a.length - b.length;
   return (a[at]?.codePointAt(0) ?? 0) - (b[at]?.codePointAt(0) ?? -1);
+}
+
+function chance(): string {
+  try {
+    return String(Math.random());
+  } catch (error) {
+    if (!(error instanceof LanternError)) throw error;
+    return "refused";
+  }
 }
 
 function still(): boolean {
@@ -152,6 +179,7 @@ function fail(event: Event<Infer<typeof Fail>>, db: Db): void {
   else if (how === "query") {
     violate();
     db.query("SELECT count(*) FROM ones");
-  } else if (how === "crash") throw "boom";
+  } else if (how === "crash") throw new Error("boom");
+  else if (how === "random") throw event.badInput(`random: ${chance()}`);
   else throw event.badInput(`${how} is no way to fail`);
 }

@@ -41,9 +41,15 @@ const Event = union(enum) {
     Sql: struct { id: []const u8, n: i64 },
     Caught: struct { which: []const u8 },
     Words: struct { id: []const u8, text: []const u8 },
+    Send: struct { id: []const u8, n: i64, due: ?i64 },
+    Cancel: struct { id: []const u8 },
+    Log: struct { text: []const u8 },
     Fail: struct { how: []const u8 },
     other,
 };
+
+/// The command that is sent.
+const Command = union(enum) { Add: struct { n: i64 } };
 
 const Conformance = struct {
     pub const manifest: lantern.Manifest = .{
@@ -53,6 +59,7 @@ const Conformance = struct {
         .topics = &.{"conformance"},
         .headers = null,
         .envelope = .{ .header = "type" },
+        .sends = &.{"counter"},
         .queries = &.{.{ .name = "counter", .sql = "SELECT * FROM counters WHERE account = :account", .description = "One counter" }},
         .schema = &.{
             "CREATE TABLE records (topic TEXT, partition INTEGER, position INTEGER, type TEXT NOT NULL, timestamp_ms INTEGER NOT NULL, key BLOB, payload BLOB, trace BLOB, PRIMARY KEY (topic, partition, position))",
@@ -90,6 +97,14 @@ const Conformance = struct {
             .Sql => |is| try sql(is.id, is.n, db),
             .Caught => |is| try caught(event, is.which, db),
             .Words => |is| try words(is.id, is.text, db),
+            .Send => |is| db.send(
+                event,
+                lantern.format("send/{s}", .{is.id}),
+                .{ .aggregate = "counter", .id = is.id, .due_ms = is.due },
+                Command{ .Add = .{ .n = is.n } },
+            ),
+            .Cancel => |is| db.cancel(lantern.format("send/{s}", .{is.id})),
+            .Log => |is| std.log.warn("{s}", .{is.text}),
             .Fail => |is| try fail(event, is.how, db),
             .other => {},
         }
@@ -164,7 +179,7 @@ const Conformance = struct {
     }
 
     fn fail(event: *const lantern.Event, how: []const u8, db: *lantern.Db) !void {
-        const How = enum { @"bad-input", other, unknown, late, query, crash };
+        const How = enum { @"bad-input", other, unknown, late, query, crash, random };
         db.upsert(Counters, .{ .account = "failed" }, .{ .events = lantern.add(1) });
         switch (std.meta.stringToEnum(How, how) orelse return event.badInput("{s} is no way to fail", .{how})) {
             .@"bad-input" => return event.badInput("refused by the domain", .{}),
@@ -176,6 +191,8 @@ const Conformance = struct {
                 _ = try db.query("SELECT count(*) FROM ones", .{});
             },
             .crash => @panic("boom"),
+            // There is none here.
+            .random => return event.badInput("random:", .{}),
         }
     }
 
