@@ -1,6 +1,7 @@
 //! Promise 7: commands are decided on the aggregate's latest state, appended whole or not at all, decided once per
 //! idempotency key, and never by a writer that was taken over.
 
+mod away;
 mod conservation;
 mod failing;
 mod from_topic;

@@ -130,7 +130,14 @@ impl Writer {
         let mut said = None;
         loop {
             let rounds = self.status.borrow().rounds;
-            let Err(left) = self.session();
+            // A session whose log is away ends by that before it looks whether it shall stop.
+            let left = match self.is_stopping() {
+                true => Left::Stopped,
+                false => {
+                    let Err(left) = self.session();
+                    left
+                }
+            };
             self.aggregates.clear();
             // They are read again.
             self.pending.clear();
