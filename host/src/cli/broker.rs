@@ -2,11 +2,11 @@
 
 use super::Context;
 use super::broker_user::User;
+use super::signals::Signals;
 use crate::host::Log;
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Run the embedded broker alone on the data folder, until told to stop.
 ///
@@ -51,14 +51,11 @@ impl Broker {
 
 async fn serve(context: &Context) -> anyhow::Result<ExitCode> {
     // Taken before anything starts, so that no signal finds us half-way.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for SIGINT")?;
+    let mut signals = Signals::watch()?;
     let log = Log::own(&context.config, &context.data, "lantern broker").await?;
     tracing::info!("broker at {}, data in {}", log.address(), context.data.root().display());
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("interrupted: stopping"),
-    }
+    let told = signals.next().await;
+    tracing::info!("{told}: stopping");
     log.close().await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -33,6 +33,7 @@ mod rollback;
 mod run;
 mod running;
 mod sdk;
+mod signals;
 mod status;
 mod test;
 mod token;

@@ -4,6 +4,7 @@ mod shop;
 mod write_side;
 
 use super::build;
+use super::signals::Signals;
 use super::{Context, output};
 use crate::deployment::Deployments;
 use crate::host::{Host, Place};
@@ -17,7 +18,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
@@ -46,7 +47,7 @@ pub struct Demo {
     /// The same seed makes the same shop.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Leave when everything is applied, instead of going on until Ctrl-C.
+    /// Leave when everything is applied, instead of going on until Ctrl-C or SIGTERM.
     #[arg(long)]
     once: bool,
     /// Use this broker instead of the embedded one.
@@ -75,6 +76,8 @@ impl Demo {
     }
 
     async fn stream(&self, context: &Context, plugin: &Path) -> anyhow::Result<ExitCode> {
+        // Taken before anything starts, so that no signal finds us half-way.
+        let mut signals = Signals::watch()?;
         let mut host = Host::start(&context.config, "lantern demo", false).await?;
         let options = host.log().options().clone();
         let before = prepare(&options)?;
@@ -90,14 +93,16 @@ impl Demo {
         deployments.resume(&[]).await?;
         let name = deployments.file(plugin).await?.name;
         let started = Instant::now();
-        let sent = Arc::new(AtomicU64::new(0));
+        let stream = Arc::new(Stream::default());
         let run = if before == 0 { String::new() } else { format!("{before}-") };
         let shop = Shop::new(self.seed, run, self.events);
         let producing = {
-            let sent = Arc::clone(&sent);
-            tokio::task::spawn_blocking(move || produce(&options, shop, &sent))
+            let stream = Arc::clone(&stream);
+            tokio::task::spawn_blocking(move || produce(&options, shop, &stream))
         };
-        let Some(expected) = self.follow(context, deployments, &name, &sent, producing).await? else {
+        let Some(expected) =
+            self.follow(context, deployments, &name, &stream, producing, &mut signals).await?
+        else {
             host.shutdown().await?;
             return Ok(ExitCode::SUCCESS);
         };
@@ -108,29 +113,36 @@ impl Demo {
         if !self.once {
             write_side::start(context, &mut host, &name).await?;
             output::remark("\nGoing on until Ctrl-C. Try the commands above in another terminal.");
-            tokio::signal::ctrl_c().await.context("cannot watch for Ctrl-C")?;
+            signals.next().await;
         }
         host.shutdown().await?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Draws progress until everything is applied; answers what it adds up to, or nothing when Ctrl-C came
+    /// Draws progress until everything is applied; answers what it adds up to, or nothing when a signal came
     /// first.
     async fn follow(
         &self,
         context: &Context,
         deployments: &Deployments,
         name: &str,
-        sent: &AtomicU64,
+        stream: &Stream,
         mut producing: JoinHandle<anyhow::Result<Sent>>,
+        signals: &mut Signals,
     ) -> anyhow::Result<Option<Expected>> {
         let bar = progress(context.quiet, self.events);
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         let mut draw = tokio::time::interval(DRAW_EVERY);
         let mut all: Option<Sent> = None;
         loop {
             tokio::select! {
-                _ = &mut interrupt => return Ok(None),
+                _ = signals.next() => {
+                    stream.is_unwanted.store(true, Ordering::Relaxed);
+                    if all.is_none() {
+                        // It needs the broker to come to its end.
+                        producing.await.context("the producing thread ended early")??;
+                    }
+                    return Ok(None);
+                }
                 done = &mut producing, if all.is_none() => {
                     all = Some(done.context("the producing thread ended early")??);
                 }
@@ -141,7 +153,7 @@ impl Demo {
             if status.is_over() {
                 bail!("the projection halted: {}", status.error.unwrap_or_default());
             }
-            let sent = sent.load(Ordering::Relaxed);
+            let sent = stream.sent.load(Ordering::Relaxed);
             bar.set_position(sent.saturating_sub(status.lag).min(status.events));
             bar.set_message(format!("{sent} sent, {} behind", status.lag));
             let is_applied = |sent: &Sent| {
@@ -155,6 +167,15 @@ impl Demo {
             }
         }
     }
+}
+
+/// What the producing thread and its caller tell each other.
+#[derive(Default)]
+struct Stream {
+    /// How many events have been sent.
+    sent: AtomicU64,
+    /// Whether no more are wanted.
+    is_unwanted: AtomicBool,
 }
 
 /// What was streamed.
@@ -186,7 +207,7 @@ fn prepare(options: &log::Options) -> anyhow::Result<u64> {
     Ok(records)
 }
 
-fn produce(options: &log::Options, mut shop: Shop, sent: &AtomicU64) -> anyhow::Result<Sent> {
+fn produce(options: &log::Options, mut shop: Shop, stream: &Stream) -> anyhow::Result<Sent> {
     let producer = Producer::new(options)?;
     let mut number = 0u64;
     for event in shop.by_ref() {
@@ -206,7 +227,10 @@ fn produce(options: &log::Options, mut shop: Shop, sent: &AtomicU64) -> anyhow::
         let (key, payload) = (event.key.as_bytes(), event.payload.as_slice());
         producer.send(TOPIC, Some(key), Some(payload), &headers, None, Some(event.time_ms))?;
         number += 1;
-        sent.store(number, Ordering::Relaxed);
+        stream.sent.store(number, Ordering::Relaxed);
+        if stream.is_unwanted.load(Ordering::Relaxed) {
+            break;
+        }
     }
     let report = producer.flush(FLUSH_TIMEOUT)?;
     let ranges = report.ranges.get(TOPIC).cloned().unwrap_or_default();

@@ -6,6 +6,7 @@ mod sources;
 use super::build::Source;
 use super::running::follow::{Ended, follow};
 use super::running::{Running, show};
+use super::signals::Signals;
 use super::{Context, output};
 use crate::deployment::report::{Done, Outcome, Plugin};
 use crate::host::{Host, Place};
@@ -42,22 +43,24 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Builds and deploys until Ctrl-C.
+    /// Builds and deploys until Ctrl-C or SIGTERM.
     pub fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         context.wait(self.serve(&context))
     }
 
     async fn serve(&self, context: &Context) -> anyhow::Result<ExitCode> {
+        // Taken before anything starts, so that no signal finds us half-way.
+        let mut signals = Signals::watch()?;
         let source = Source::open(&self.dir)?;
         // Both may lie in the project, and change with every deployment.
         let others = [context.config.data_dir.as_path(), &context.config.plugins_dir];
         let mut sources = Sources::watch(source.folders(), &others);
         if context.data.holder().is_some() {
-            return self.rounds(source, Running::find(context, "dev")?, &mut sources).await;
+            return self.rounds(source, Running::find(context, "dev")?, &mut sources, &mut signals).await;
         }
         let mut host = Host::start(&context.config, "lantern dev", false).await?;
         let done = match prepare(&mut host, context).await {
-            Ok(running) => self.rounds(source, running, &mut sources).await,
+            Ok(running) => self.rounds(source, running, &mut sources, &mut signals).await,
             Err(error) => Err(error),
         };
         host.shutdown().await?;
@@ -69,18 +72,15 @@ impl Dev {
         source: Source,
         running: Running,
         sources: &mut Sources,
+        signals: &mut Signals,
     ) -> anyhow::Result<ExitCode> {
         let round = Arc::new(Round { source, running, once: self.once });
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
             let this = Arc::clone(&round);
             let mut work = tokio::task::spawn_blocking(move || this.run());
             let done = tokio::select! {
                 done = &mut work => done.context("the build ended early")?,
-                interrupted = &mut interrupt => {
-                    interrupted.context("cannot watch for Ctrl-C")?;
-                    return Ok(ExitCode::SUCCESS);
-                }
+                _ = signals.next() => return Ok(ExitCode::SUCCESS),
             };
             if self.once {
                 return done.map(|()| ExitCode::SUCCESS);
@@ -91,10 +91,7 @@ impl Dev {
             output::remark(&format!("\nwatching {} ...", self.dir.display()));
             tokio::select! {
                 changed = sources.changed() => output::remark(&format!("{} saved", names(&changed, &self.dir))),
-                interrupted = &mut interrupt => {
-                    interrupted.context("cannot watch for Ctrl-C")?;
-                    return Ok(ExitCode::SUCCESS);
-                }
+                _ = signals.next() => return Ok(ExitCode::SUCCESS),
             }
         }
     }
