@@ -1,23 +1,26 @@
 //! `lantern.toml`, environment and flags. The options belong to the modules that use them; here they are
 //! only put together: file, then `LANTERN_*` variables, then flags, the later winning.
 
+mod environment;
+
+pub use environment::variables;
+
 use crate::{command, http, log, projection, wasm};
+use environment::Place;
 use lantern_ready_made::{Configuration, Settings};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The file that is read when none is named and it is there.
 pub const DEFAULT_FILE: &str = "lantern.toml";
-/// What the names of environment variables start with.
-const PREFIX: &str = "LANTERN_";
-/// The sections whose keys can be set from the environment, as `LANTERN_<SECTION>_<KEY>`.
-const SECTIONS: [&str; 7] = ["kafka", "broker", "http", "batch", "limits", "rebuild", "commands"];
 /// How like a key has to be to one that exists for it to be suggested.
 const LIKENESS_MIN: f64 = 0.7;
+/// How `log::Error` begins where a setting of the log's client is wrong.
+const OF_THE_LOG: &str = "the log's setting `";
 
 /// Everything that can be set.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Where everything is kept.
@@ -108,18 +111,18 @@ impl Config {
             Err(source) => return Err(Error::Read { path: path.into(), source }),
         };
         // Read once as it stands, since errors then show line and column.
-        let in_file = |error: toml::de::Error| Error::File { path: path.into(), reason: explain(&error) };
+        let in_file =
+            |error: toml::de::Error| Error::File { path: path.into(), reason: explain(&error, &text) };
         toml::from_str::<Config>(&text).map_err(in_file)?;
         let mut table: toml::Table = toml::from_str(&text).map_err(in_file)?;
         for (name, value) in environment {
-            let Some((section, key)) = place(&name) else { continue };
+            let wrong = |reason| Error::Environment { name: name.clone(), reason };
+            let Some(place) = environment::place(&name).map_err(wrong)? else { continue };
             let mut own = toml::Table::new();
-            set(&mut own, section.as_deref(), &key, &value);
+            set(&mut own, &place, &value);
             // Alone first, so that an error is of this variable.
-            own.clone()
-                .try_into::<Config>()
-                .map_err(|error| Error::Environment { name: name.clone(), reason: explain(&error) })?;
-            set(&mut table, section.as_deref(), &key, &value);
+            own.try_into::<Config>().map_err(|error| wrong(explain(&error, "")))?;
+            set(&mut table, &place, &value);
         }
         let is_set =
             |section: &str, key: &str| table.get(section).is_some_and(|keys| keys.get(key).is_some());
@@ -146,34 +149,19 @@ impl Config {
     }
 }
 
-/// Where a variable of the environment belongs, if it is one of the configuration's.
-fn place(name: &str) -> Option<(Option<String>, String)> {
-    let rest = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
-    if matches!(rest.as_str(), "data_dir" | "plugins_dir") {
-        return Some((None, rest));
-    }
-    let (section, key) = rest.split_once('_')?;
-    if !SECTIONS.contains(&section) {
-        return None;
-    }
-    // librdkafka's names have dots, which variables cannot have.
-    let key = if section == "kafka" { key.replace('_', ".") } else { key.to_owned() };
-    Some((Some(section.to_owned()), key))
-}
-
-fn set(table: &mut toml::Table, section: Option<&str>, key: &str, text: &str) {
+fn set(table: &mut toml::Table, Place { section, key }: &Place, text: &str) {
     let value = match section {
         // Paths, and librdkafka's settings, are texts whatever they look like.
         None | Some("kafka") => toml::Value::String(text.to_owned()),
         Some(_) => typed(text),
     };
     match section {
-        None => table.insert(key.to_owned(), value),
+        None => table.insert(key.clone(), value),
         Some(section) => table
-            .entry(section)
+            .entry(*section)
             .or_insert_with(|| toml::Value::Table(toml::Table::new()))
             .as_table_mut()
-            .and_then(|section| section.insert(key.to_owned(), value)),
+            .and_then(|section| section.insert(key.clone(), value)),
     };
 }
 
@@ -188,18 +176,33 @@ fn typed(text: &str) -> toml::Value {
     }
 }
 
-/// What a deserialiser says, with the key that may have been meant.
-fn explain(error: &toml::de::Error) -> String {
-    let text = error.to_string();
-    let text = text.trim_end();
+/// What a deserialiser says of a text, with the key that may have been meant.
+fn explain(error: &toml::de::Error, text: &str) -> String {
+    let shown = match error.message() {
+        // Without the line itself, which may have a secret: a misspelled `sasl.password` is unknown as well.
+        message if message.starts_with(OF_THE_LOG) => match error.span() {
+            Some(span) => format!("line {}: {message}", line(text, span.start)),
+            None => message.to_owned(),
+        },
+        _ => error.to_string().trim_end().to_owned(),
+    };
     match suggestion(error.message()) {
-        Some(meant) => format!("{text}\nDid you mean `{meant}`?"),
-        None => text.to_owned(),
+        Some(meant) => format!("{shown}\nDid you mean `{meant}`?"),
+        None => shown,
     }
 }
 
-/// serde lists what it expected; the most similar is what was meant.
+/// The number of the line in which a byte of a text is.
+fn line(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// serde lists what it expected; the most similar is what was meant. librdkafka's list is asked for.
 fn suggestion(message: &str) -> Option<String> {
+    if let Some((key, reason)) = message.strip_prefix(OF_THE_LOG).and_then(|rest| rest.split_once('`')) {
+        let names = if reason.contains("is unknown") { log::Options::names() } else { Default::default() };
+        return closest(key, names.iter().map(String::as_str)).map(str::to_owned);
+    }
     let (unknown, expected) = message.split_once(", expected ")?;
     let unknown = unknown.strip_prefix("unknown field ")?.trim_matches('`');
     closest(unknown, expected.split('`').skip(1).step_by(2)).map(str::to_owned)
@@ -256,6 +259,21 @@ mod tests {
         // Taken, it would be passed over in silence.
         check("[broker]\ndir = 'x'", &[], &["always `log`", "data_dir"]);
         check("", &[("LANTERN_BROKER_DIR", "x")], &["always `log`"]);
+        // What only librdkafka knows is asked of it, before anything runs.
+        let kafka = |more: &str| format!("data_dir = 'x'\n[kafka]\n{more}");
+        check(&kafka("securty.protocol = 'ssl'"), &[], &["line 3", "Did you mean `security.protocol`?"]);
+        check(&kafka("boostrap.servers = 'a:1'"), &[], &["line 3", "Did you mean `bootstrap.servers`?"]);
+        check(&kafka("security.protocol = 'tls'"), &[], &["line 3", "`security.protocol`", "\"tls\""]);
+        check(&kafka("\"linger.ms\" = -7"), &[], &["line 3", "`linger.ms`"]);
+        check(&kafka("ssl.ca = ['a']"), &[], &["line 3", "a string, a number or a boolean"]);
+        check(
+            &kafka("isolation.level = 'read_uncommitted'"),
+            &[],
+            &["line 3", "read_committed", "remove it"],
+        );
+        check("", &[("LANTERN_KAFKA_SASL_PASSWRD", "x")], &["SASL_PASSWRD", "Did you mean `sasl.password`?"]);
+        check("kafka = 'a:1'", &[], &["line 1", "a table of settings"]);
+        check("", &[("LANTERN_DATADIR", "x")], &["variable LANTERN_DATADIR", "`LANTERN_DATA_DIR`"]);
         check("[http]\nlisten = '0.0.0.0'", &[], &["line 2", "127.0.0.1:7070"]);
         check("", &[("LANTERN_HTTP_LISTEN", "nowhere")], &["LANTERN_HTTP_LISTEN", "no address"]);
         check(
@@ -284,6 +302,13 @@ mod tests {
         assert_eq!(config.batch.events_max, 7);
         assert_eq!(config.kafka.get("bootstrap.servers"), Some("127.0.0.1:9092"));
         assert_eq!(config.kafka.get("client.id"), Some("file"));
+    }
+
+    // What is wrong is shown on terminals and kept in logs.
+    #[test]
+    fn an_error_of_a_line_with_a_secret_does_not_show_it() {
+        let error = load("[kafka]\nsasl.passwrd = 'hunter2'", &[]).unwrap_err().to_string();
+        assert!(error.contains("line 2") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

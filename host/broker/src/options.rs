@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::security::Credential;
+use crate::security::{Credential, Door, Error};
 
 /// When written bytes are forced to the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fsync {
     /// Before a write is acknowledged and before it is shown to consumers. One fsync serves every
@@ -24,7 +24,7 @@ pub enum Fsync {
 
 /// Settings of the broker. Every field has a default, so `Options { dir, ..Default::default() }` is
 /// enough.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The folder that holds everything the broker stores. It is made if it is missing, and it
@@ -68,7 +68,8 @@ pub struct Options {
     pub connections_max: usize,
     /// A connection whose client sends nothing for this long, in milliseconds, is closed.
     pub idle_ms_max: u64,
-    /// A client that does not take its answer within this time, in milliseconds, is disconnected.
+    /// A client that does not take its answer, or a further MiB of it, within this time, in milliseconds, is
+    /// disconnected.
     pub write_ms_max: u64,
     /// The most partitions that a topic can have.
     pub partitions_max: i32,
@@ -83,6 +84,16 @@ pub struct Options {
     pub group_initial_delay_ms: u64,
     /// Members that one group can have.
     pub group_members_max: usize,
+}
+
+impl Options {
+    /// Whether a broker would listen by these settings; reads the certificate and the key, and starts nothing.
+    ///
+    /// # Errors
+    /// When it would not, such as where strangers would reach it.
+    pub fn check(&self) -> Result<(), Error> {
+        Door::of(self).map(drop)
+    }
 }
 
 impl Default for Options {

@@ -1,16 +1,18 @@
 //! What every command is given.
 
-use crate::config::Config;
+use super::signals::Signals;
+use crate::config::{self, Config};
 use crate::data_dir::DataDir;
 use crate::host::{self, Log};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// The configuration, the data folder, and a runtime to wait on.
 pub struct Context {
+    /// The configuration file that is named, instead of the usual one.
+    pub file: Option<PathBuf>,
     /// What is set.
     pub config: Config,
     /// The data folder that it names.
@@ -37,12 +39,13 @@ impl Context {
     /// # Errors
     /// When the configuration is wrong, or the system has no threads.
     pub fn new(file: Option<&Path>, data_dir: Option<PathBuf>, quiet: bool) -> anyhow::Result<Self> {
-        let mut config = Config::load(file, std::env::vars())?;
+        let mut config = Config::load(file, config::variables()?)?;
         if let Some(data_dir) = data_dir {
             config.data_dir = data_dir;
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        Ok(Context { data: DataDir::new(&config.data_dir), config, quiet, runtime })
+        let file = file.map(Path::to_owned);
+        Ok(Context { data: DataDir::new(&config.data_dir), file, config, quiet, runtime })
     }
 
     /// Waits for something on the runtime.
@@ -56,15 +59,11 @@ impl Context {
     /// When the system does not let signals be watched.
     pub fn interrupted(&self) -> anyhow::Result<Interrupted> {
         let _runtime = self.runtime.enter();
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut signals = Signals::watch()?;
         let interrupted = Interrupted::default();
         let seen = interrupted.clone();
         self.runtime.spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.next().await;
             seen.0.store(true, Ordering::Relaxed);
         });
         Ok(interrupted)

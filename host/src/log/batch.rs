@@ -1,6 +1,6 @@
 //! Reading records in batches, borrowed from librdkafka's buffers.
 //!
-//! The only unsafe code of the log's client. It is here because the safe wrapping takes records one by
+//! The only unsafe code of the log's client beside `settings`. It is here because the safe wrapping takes records one by
 //! one, at twice the cost, and because its errors do not tell the topic and the offset they are about.
 #![allow(unsafe_code, reason = "the batch functions of librdkafka have no safe wrapping")]
 

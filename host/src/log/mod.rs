@@ -28,6 +28,7 @@ mod options;
 mod partitioner;
 mod partitions;
 mod producer;
+mod settings;
 mod transaction;
 
 pub use admin::{Admin, Setting, Source};

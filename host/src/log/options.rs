@@ -1,19 +1,23 @@
 //! Settings of the log's client: the user's, passed through, over those that Lantern chooses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use serde::de::{DeserializeSeed, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Error;
+use super::{Client, Error, Producer, settings};
 
 /// Settings of librdkafka by their names there, such as `bootstrap.servers` or `sasl.password`. In a
 /// file they are a table of strings, numbers and booleans; a dot in a name needs no quotes.
 #[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Options(BTreeMap<String, String>);
+
+/// Stands for a secret.
+const HIDDEN: &str = "(not shown)";
 
 /// What Lantern relies on, and why. The user may repeat these, not change them.
 const CONSUMER_FIXED: [(&str, &str, &str); 5] = [
@@ -100,6 +104,41 @@ impl Options {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// The names of all settings that there are.
+    pub fn names() -> BTreeSet<String> {
+        settings::names()
+    }
+
+    /// What the log's clients are given: these settings over those that Lantern chooses. Secrets are hidden.
+    ///
+    /// # Errors
+    /// When one of those that Lantern relies on is set otherwise.
+    pub fn in_force(&self) -> Result<BTreeMap<String, String>, Error> {
+        let mut all = self.clone();
+        if self.servers().is_none() {
+            all.set("bootstrap.servers", "localhost");
+        }
+        let (consumer, producer) = (all.consumer(None)?, all.producer()?);
+        let given = consumer.config_map().into_iter().chain(producer.config_map()).chain(self.iter());
+        let shown = |key, value| if is_secret(key) { HIDDEN } else { value };
+        let mut shown: BTreeMap<_, _> =
+            given.map(|(key, value)| (key.to_owned(), shown(key, value).to_owned())).collect();
+        if self.servers().is_none() {
+            shown.remove("bootstrap.servers");
+        }
+        Ok(shown)
+    }
+
+    /// Whether clients can be made of these settings together; nothing is asked of a broker.
+    ///
+    /// # Errors
+    /// When they cannot, such as for a file that is missing.
+    pub fn check(&self) -> Result<(), Error> {
+        Client::new(self)?;
+        Producer::new(self)?;
+        Ok(())
+    }
+
     /// Settings for a client that reads; `group` names the group of its advisory commits, without which
     /// it can only look.
     pub(super) fn consumer(&self, group: Option<&str>) -> Result<ClientConfig, Error> {
@@ -110,15 +149,9 @@ impl Options {
         {
             config.set("fetch.max.bytes", bytes.max(8 << 20).to_string());
         }
-        for (key, value, why) in CONSUMER_FIXED {
-            match self.get(key) {
-                Some(other) if other != value => {
-                    let reason =
-                        format!("is {other:?}, but Lantern needs {value:?}, because {why}; remove it");
-                    return Err(Error::Setting { key: key.to_owned(), reason });
-                }
-                _ => config.set(key, value),
-            };
+        for (key, value, _) in CONSUMER_FIXED {
+            self.get(key).map_or(Ok(()), |given| is_as_needed(key, given))?;
+            config.set(key, value);
         }
         match group {
             Some(group) if self.get("group.id").is_none() => {
@@ -171,6 +204,23 @@ impl Options {
     }
 }
 
+/// Whether a setting is what Lantern needs, if it needs something.
+fn is_as_needed(key: &str, given: &str) -> Result<(), Error> {
+    match CONSUMER_FIXED.into_iter().find(|(fixed, value, _)| *fixed == key && *value != given) {
+        None => Ok(()),
+        Some((_, value, why)) => {
+            let reason = format!("is {given:?}, but Lantern needs {value:?}, because {why}; remove it");
+            Err(Error::Setting { key: key.to_owned(), reason })
+        }
+    }
+}
+
+/// Whether a setting can be what it is, whatever else is set.
+fn check(key: &str, value: &str) -> Result<(), Error> {
+    is_as_needed(key, value)?;
+    settings::check(key, value)
+}
+
 /// Whether a setting's value must not be shown.
 pub(super) fn is_secret(key: &str) -> bool {
     ["password", "secret", ".pem", "sasl.jaas", "oauthbearer.config"].iter().any(|part| key.contains(part))
@@ -178,7 +228,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.iter().map(|(key, value)| (key, if is_secret(key) { "(not shown)" } else { value }));
+        let shown = self.iter().map(|(key, value)| (key, if is_secret(key) { HIDDEN } else { value }));
         f.debug_map().entries(shown).finish()
     }
 }
@@ -198,36 +248,71 @@ impl<K: Into<String>, V: Into<String>> Extend<(K, V)> for Options {
 impl<'de> Deserialize<'de> for Options {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut options = Options::default();
-        flatten(BTreeMap::deserialize(deserializer)?, "", &mut options.0);
+        deserializer.deserialize_map(Value { key: String::new(), settings: &mut options.0 })?;
         Ok(options)
     }
 }
 
-/// A value as it stands in a file. TOML reads `ssl.ca.location` without quotes as three tables.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a setting of librdkafka is a string, a number or a boolean")]
-enum Value {
-    Text(String),
-    Flag(bool),
-    Integer(i64),
-    Number(f64),
-    Table(BTreeMap<String, Value>),
+/// A value as it stands in a file, or a table of them: TOML reads `ssl.ca.location` without quotes as three tables. Each is
+/// looked at where it stands, so that the error has its line.
+struct Value<'s> {
+    /// Empty for the whole of it.
+    key: String,
+    settings: &'s mut BTreeMap<String, String>,
 }
 
-fn flatten(table: BTreeMap<String, Value>, prefix: &str, settings: &mut BTreeMap<String, String>) {
-    for (key, value) in table {
-        let key = format!("{prefix}{key}");
-        let text = match value {
-            Value::Text(text) => text,
-            Value::Flag(flag) => flag.to_string(),
-            Value::Integer(integer) => integer.to_string(),
-            Value::Number(number) => number.to_string(),
-            Value::Table(inner) => {
-                flatten(inner, &format!("{key}."), settings);
-                continue;
-            }
-        };
-        settings.insert(key, text);
+impl Value<'_> {
+    fn is<E: serde::de::Error>(self, text: String) -> Result<(), E> {
+        if self.key.is_empty() {
+            return Err(E::invalid_type(Unexpected::Other("a single value"), &"a table of settings"));
+        }
+        check(&self.key, &text).map_err(E::custom)?;
+        self.settings.insert(self.key, text);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a number or a boolean, as settings of librdkafka are")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.is(text.to_owned())
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<(), E> {
+        self.is(flag.to_string())
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, integer: i64) -> Result<(), E> {
+        self.is(integer.to_string())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, integer: u64) -> Result<(), E> {
+        self.is(integer.to_string())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
+        self.is(number.to_string())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<(), A::Error> {
+        while let Some(name) = table.next_key::<String>()? {
+            let key = if self.key.is_empty() { name } else { format!("{}.{name}", self.key) };
+            table.next_value_seed(Value { key, settings: self.settings })?;
+        }
+        Ok(())
     }
 }
 
@@ -242,8 +327,9 @@ mod tests {
     // People copy settings from other clients' files; quotes or not must not matter.
     #[test]
     fn settings_are_read_with_and_without_quotes() {
-        let quoted = options("\"bootstrap.servers\" = 'a:1'\n\"linger.ms\" = 7\n\"ssl.enable\" = true");
-        let dotted = options("bootstrap.servers = 'a:1'\nlinger.ms = 7\nssl.enable = true");
+        let quoted =
+            options("\"bootstrap.servers\" = 'a:1'\n\"linger.ms\" = 7\n\"allow.auto.create.topics\" = true");
+        let dotted = options("bootstrap.servers = 'a:1'\nlinger.ms = 7\nallow.auto.create.topics = true");
         assert_eq!(quoted, dotted);
         assert_eq!(dotted.get("linger.ms"), Some("7"));
         assert_eq!(dotted.servers(), Some("a:1"));

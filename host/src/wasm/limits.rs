@@ -1,13 +1,13 @@
 //! What a plugin may use.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The largest stack that the engine can be given.
 pub(super) const STACK_BYTES_MAX: u64 = 2 << 20;
 
 /// What one plugin may use. Every limit can be set; the defaults suit a projection of ordinary size.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Linear memory of one instance, in bytes, all its memories together. Default: 128 MiB.

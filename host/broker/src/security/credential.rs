@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac, pbkdf2};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
 /// As many as Kafka allows: a credential that is guessed at costs the most, and moves to Kafka.
@@ -193,6 +193,13 @@ pub(crate) fn random(bytes: usize) -> Result<Vec<u8>, CredentialError> {
 /// A text of so many random bytes, without a comma.
 pub(crate) fn random_text(bytes: usize) -> Result<String, CredentialError> {
     random(bytes).map(|random| BASE64.encode(random))
+}
+
+/// Options are shown, and whoever has this may guess at the password.
+impl Serialize for Credential {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("(not shown)")
+    }
 }
 
 impl fmt::Debug for Credential {
