@@ -156,8 +156,11 @@ impl Produce {
 
     fn send_all(&self, producer: &Producer, lines: &mut Lines, bytes: &mut u64) -> anyhow::Result<()> {
         while let Some(line) = lines.next()? {
-            let event: Map<String, Value> = serde_json::from_slice(line)
-                .map_err(|error| lines.at(Some(error.column().max(1)), &not_an_object(&error)))?;
+            let event: Map<String, Value> = serde_json::from_slice(line).map_err(|error| {
+                // The parser has not seen what stands before the event.
+                let before = lines.line.len() - lines.line.trim_ascii_start().len();
+                lines.at(Some(before + error.column().max(1)), &not_an_object(&error))
+            })?;
             let line = lines.line.trim_ascii();
             self.send(producer, &event, line).map_err(|error| match error.downcast::<log::Error>() {
                 Ok(error) => anyhow!(error).context(lines.place(None)),
@@ -302,6 +305,65 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write as _;
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// The lines of a file with this content, and the error that ends them, if one does.
+    fn lines(content: &[u8]) -> (Vec<String>, Option<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events");
+        std::fs::write(&path, content).unwrap();
+        let mut lines = Lines::open(&path, &ProgressBar::hidden()).unwrap();
+        let mut found = Vec::new();
+        loop {
+            match lines.next() {
+                Ok(Some(line)) => found.push(String::from_utf8_lossy(line).into_owned()),
+                Ok(None) => return (found, None),
+                Err(error) => return (found, Some(error.to_string())),
+            }
+        }
+    }
+
+    // Archives are compressed, in one piece or in several, and what is in them counts, not what they are called.
+    #[test]
+    fn gzip_is_taken_off_by_what_the_input_begins_with() {
+        let check = |content: &[u8], expected: &[&str]| {
+            let (found, error) = lines(content);
+            assert_eq!(
+                (found.iter().map(String::as_str).collect::<Vec<_>>(), error),
+                (expected.to_vec(), None)
+            );
+        };
+        check(b"a\n\n  b \r\nc", &["a", "b", "c"]);
+        check(&gzip(b"a\nb\n"), &["a", "b"]);
+        check(&[gzip(b"a\nb"), gzip(b"c\n"), gzip(b"d")].concat(), &["a", "bc", "d"]);
+        check(&gzip(b""), &[]);
+        check(b"", &[]);
+        check(b"\x1f", &["\u{1f}"]);
+    }
+
+    // A download that broke off, or a file that never ends a line, must not pass for a whole one, nor fill the memory.
+    #[test]
+    fn what_is_cut_off_or_endless_is_an_error_with_its_line() {
+        let mut cut = gzip(&b"{\"a\":1}\n".repeat(3));
+        cut.truncate(cut.len() - 9);
+        let (found, error) = lines(&cut);
+        let error = error.unwrap();
+        assert!(error.contains(&format!("line {}: cannot be read", found.len() + 1)), "{error}");
+        let (_, error) = lines(&[&gzip(b"a\n")[..], b"no gzip"].concat());
+        assert!(error.unwrap().contains("line 2: cannot be read"));
+        let long = usize::try_from(LINE_BYTES_MAX).unwrap();
+        let (found, error) = lines(&gzip(&[b"a\n", &vec![b'x'; long][..]].concat()));
+        assert_eq!(found, ["a"]);
+        assert!(error.unwrap().contains("line 2: the line is longer than 67108864 bytes"));
+    }
 
     // Ids of events must differ, and be of the form that tools expect.
     #[test]

@@ -10,17 +10,7 @@ use lantern_tests::log::{Log, each_log};
 use lantern_tests::site::Site;
 use serde_json::Value;
 
-use super::check;
-
-/// `lantern broker` beside what a test asks of it; on Kafka there is nothing to start.
-fn broker<'s>(site: &'s Site, log: &Log<'_>) -> Result<Option<lantern_tests::site::Host<'s>>> {
-    if matches!(log, Log::Kafka(_)) {
-        return Ok(None);
-    }
-    let mut broker = site.start_command(site.lantern(["broker"])?)?;
-    broker.await_broker()?;
-    Ok(Some(broker))
-}
+use super::{broker, check};
 
 // Who has no Kafka has none of Kafka's tools either, and who has both must not have to learn two ways.
 #[test]
