@@ -19,6 +19,22 @@ const PYTHON: Program = Program {
     install: "Install Python 3.10 or newer with pip: `apt install python3 python3-pip`, `brew install python`, or \
               https://www.python.org/downloads",
 };
+/// The SDK reads a project's `pyproject.toml` by a module that came with this version.
+const PYTHON_OF_PLUGINS: Program = Program {
+    at_least: (3, 11),
+    install: "Plugins in Python need Python 3.11 or newer with pip: `apt install python3 python3-pip`, `brew install python`, \
+              or https://www.python.org/downloads",
+    ..PYTHON
+};
+/// Debian and others have it in a package of its own.
+const PIP: Program = Program {
+    name: "python3",
+    version: &["-m", "pip", "--version"],
+    // Any: what it is asked for is older than Python 3.
+    at_least: (0, 0),
+    install: "Install pip for this Python: `apt install python3-pip`, `python3 -m ensurepip`, or \
+              https://pip.pypa.io/en/stable/installation",
+};
 const NODE: Program = Program {
     name: "node",
     version: &["--version"],
@@ -45,12 +61,12 @@ pub(super) struct Toolchain {
     pub packages: &'static [&'static str],
 }
 
-/// The Python that runs tools and plugins' builds.
+/// The Python that builds plugins in Python.
 ///
 /// # Errors
 /// When it is missing or old.
 pub(super) fn python() -> anyhow::Result<()> {
-    PYTHON.check()
+    PYTHON_OF_PLUGINS.check()
 }
 
 /// Node.js, which runs tools of npm.
@@ -76,6 +92,7 @@ impl Toolchain {
         let (registry, mut command) = match self.registry {
             Registry::Pypi => {
                 PYTHON.check()?;
+                PIP.check()?;
                 let mut pip = Command::new("python3");
                 pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
                 pip.args(["--only-binary", ":all:", "--target"]).arg(folder);
