@@ -133,6 +133,23 @@ fn the_configurations_page_names_every_setting_that_lantern_chooses_for_the_clie
     assert!(chosen > 15, "only {chosen} settings found: is the test still right?");
 }
 
+/// All pages for users: at the root, in docs, and beside each example.
+fn pages() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let in_folder = |folder: &str| {
+        let entries = fs::read_dir(root.join(folder)).expect("a folder of the tree can be read");
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        names.map(|name| format!("{folder}/{name}")).collect::<Vec<_>>()
+    };
+    let examples = in_folder("examples").into_iter().map(|example| format!("{example}/README.md"));
+    let found = [in_folder("."), in_folder("docs"), in_folder("docs/getting-started")].concat();
+    found
+        .into_iter()
+        .chain(examples)
+        .filter(|path| path.ends_with(".md") && root.join(path).is_file())
+        .collect()
+}
+
 // A command in a page that is no command costs its reader's trust.
 #[test]
 fn every_command_that_a_page_shows_exists() {
@@ -143,27 +160,10 @@ fn every_command_that_a_page_shows_exists() {
         .filter_map(|line| Some(line.trim().split_once('(')?.0.to_lowercase()))
         .collect();
     assert!(commands.len() > 5, "{commands:?}");
-    let pages = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "docs/building.md",
-        "docs/commands.md",
-        "docs/configuration.md",
-        "docs/deploying.md",
-        "docs/embedded-broker.md",
-        "docs/embedded-broker-format.md",
-        "docs/envelopes.md",
-        "docs/http.md",
-        "docs/verifying.md",
-        "docs/writing-projections.md",
-        "examples/checkout/README.md",
-        "examples/bank/README.md",
-        "examples/commits/README.md",
-        "examples/orders/README.md",
-    ];
+    let pages = pages();
+    assert!(pages.len() > 30, "{pages:?}");
     for page in pages {
-        for line in read(page).lines() {
+        for line in read(&page).lines() {
             // In text only between backquotes, in an example at the start of its line.
             let shown = line.split('`').skip(1).step_by(2).chain([line.trim_start_matches(['$', ' '])]);
             for words in shown.filter_map(|text| text.strip_prefix("lantern ")) {
