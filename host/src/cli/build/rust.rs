@@ -97,7 +97,8 @@ impl Crate {
         let metadata = metadata(dir, &manifest)?;
         let folders = folders(&metadata, dir);
         let (workspace, target) = (metadata.workspace_root.clone(), metadata.target_directory.clone());
-        let members = metadata.packages.iter().map(|it| (it.name.clone(), it.manifest_path.clone())).collect();
+        let members =
+            metadata.packages.iter().map(|it| (it.name.clone(), it.manifest_path.clone())).collect();
         let package = choose(&manifest, metadata)?;
         ensure_target(dir)?;
         Ok(Crate { dir: dir.to_owned(), package, folders, members, workspace, target })
@@ -162,8 +163,7 @@ impl Compiler for Crate {
 /// Writes the embedded SDK into a crate that takes it from there, as `lantern new` makes them.
 fn write_sdk(dir: &Path, manifest: &Path) -> anyhow::Result<()> {
     let path = format!("{}/sdk/{}", sdk::FOLDER, Language::Rust.sdk());
-    let text =
-        fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+    let text = fs::read_to_string(manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
     if text.contains(&path) {
         // Cargo waits for other builds by itself.
         drop(sdk::write(dir, Language::Rust)?);
