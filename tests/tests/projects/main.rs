@@ -2,6 +2,7 @@
 //! docs/getting-started do what they say.
 
 mod languages;
+mod missing;
 mod pages;
 
 use std::fs;
