@@ -7,7 +7,9 @@
 //! * [`Store`]: the one connection that writes, and its transactions.
 //! * [`relocate`]: a store whose log was moved.
 //! * [`Reader`]: connections that read: an aggregate, its events, the list.
+//! * [`Piece`]: events as they are folded.
 
+mod pieces;
 mod reader;
 mod relocate;
 mod schema;
@@ -15,6 +17,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use pieces::Piece;
 pub use reader::{Filter, Reader};
 pub use relocate::relocate;
 pub use store::{Store, Transaction};
@@ -114,7 +117,7 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be opened or created.
-    #[error("cannot open {}: {source}. Check that the folder exists, is writable and has space", path.display())]
+    #[error("cannot open {}: {source}. {}", path.display(), advice(.source, "the folder exists, is writable and has space"))]
     Open {
         /// The database.
         path: PathBuf,
@@ -131,8 +134,8 @@ pub enum Error {
         /// What is odd.
         reason: String,
     },
-    /// Reading or writing failed: disk, lock, or damage.
-    #[error("{}: {source}. Check that the disk has space and the file can be written; where it is damaged, move it away, and it is filled again from the log", path.display())]
+    /// Reading or writing failed: disk or lock; or damage, see [`Error::is_transient`].
+    #[error("{}: {source}. {}", path.display(), advice(.source, "the disk has space and the file can be written"))]
     Storage {
         /// The database.
         path: PathBuf,
@@ -144,6 +147,25 @@ pub enum Error {
 impl Error {
     /// Whether the same may succeed later without anybody changing the file.
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Error::Foreign { .. })
+        match self {
+            Error::Foreign { .. } => false,
+            Error::Open { source, .. } | Error::Storage { source, .. } => !is_damage(source),
+        }
+    }
+}
+
+/// Whether the file is not what was written: what SQLite finds wrong with it, and values that were never stored.
+fn is_damage(source: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(source.sqlite_error_code(), None | Some(DatabaseCorrupt | NotADatabase))
+}
+
+fn advice(source: &rusqlite::Error, check: &str) -> String {
+    if is_damage(source) {
+        "The file is damaged: move it away, with its `-wal` and `-shm`, and `lantern resume` its handler, which fills it \
+         again from the log"
+            .to_owned()
+    } else {
+        format!("Check that {check}")
     }
 }

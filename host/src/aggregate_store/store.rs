@@ -21,7 +21,7 @@ const AGGREGATE: &str = "id, partition, version, state, state_at, state_version"
 /// The store of one aggregate type. One process writes it.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
 }
 
@@ -46,7 +46,7 @@ impl Store {
         Ok(Store { connection, path: path.into() })
     }
 
-    fn storage(&self, source: rusqlite::Error) -> Error {
+    pub(super) fn storage(&self, source: rusqlite::Error) -> Error {
         Error::Storage { path: self.path.clone(), source }
     }
 
@@ -214,6 +214,41 @@ impl Transaction<'_> {
                 &event.causation,
             ),
         )?;
+        Ok(true)
+    }
+
+    /// Takes back what others appended to an aggregate, from a version on, in whose place something of Lantern's own has
+    /// come. Answers whether that was possible: where one of those is Lantern's own, nothing is changed.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn take_back(&self, id: &str, from: u64) -> Result<bool, Error> {
+        let from = from as i64;
+        let (count, own): (i64, i64) = self
+            .inner
+            .query_row(
+                // Lantern's own have this id of an event.
+                "SELECT count(*), coalesce(sum(event_id = id || '/' || version), 0) FROM events
+                 WHERE id = ?1 AND version >= ?2",
+                (id, from),
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .map_err(|source| self.storage(source))?;
+        if count == 0 || own > 0 {
+            return Ok(false);
+        }
+        self.execute("DELETE FROM events WHERE id = ?1 AND version >= ?2", (id, from))?;
+        if from == 1 {
+            self.execute("DELETE FROM aggregates WHERE id = ?1", [id])?;
+        } else {
+            // A state that has seen them is made anew.
+            self.execute(
+                "UPDATE aggregates SET version = ?2 - 1,
+                 state = iif(state_at < ?2, state, NULL), state_at = iif(state_at < ?2, state_at, 0)
+                 WHERE id = ?1",
+                (id, from),
+            )?;
+        }
         Ok(true)
     }
 

@@ -1,14 +1,12 @@
 //! The aggregates that are in memory.
 
 use super::domain::Domain;
+use super::fold::fold;
 use super::{Error, Options};
 use crate::aggregate_store::{self, Aggregate, Store, Transaction};
 use crate::log;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-/// Events that are folded at a time.
-const FOLDED_AT_ONCE: usize = 500;
 
 /// An aggregate as the next command finds it.
 #[derive(Clone, Debug)]
@@ -47,7 +45,7 @@ impl Aggregates {
         };
         let is_current = stored.is_current(domain.state_version());
         let Aggregate { version, partition, .. } = stored;
-        let state = if is_current { stored.state } else { fold(stored, store, domain, options)? };
+        let state = if is_current { stored.state } else { newest(stored, store, domain, options)? };
         let current = Current { version, partition, state: state.map(Arc::from) };
         self.set(id, current.clone(), !is_current);
         Ok(current)
@@ -96,31 +94,17 @@ impl Aggregates {
 }
 
 /// The newest state, from the one that is stored if the plugin can take that, and the events behind it.
-fn fold(
+fn newest(
     stored: Aggregate,
     store: &Store,
     domain: &mut Domain,
     options: &Options,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let (mut state, mut at) = match stored.state {
+    let from = match stored.state {
         Some(state) if stored.state_version == domain.state_version() => (Some(state), stored.state_at),
         _ => (None, 0),
     };
-    while at < stored.version {
-        let events = store.events_after(&stored.id, at, FOLDED_AT_ONCE)?;
-        let Some(last) = events.last() else {
-            return Err(Error::Halted {
-                reason: format!(
-                    "the store lacks events of `{}` behind version {at}: move it away, and it is filled again",
-                    stored.id
-                ),
-            });
-        };
-        at = last.version;
-        let next = domain.evolve(&stored.id, state.as_deref(), &events)?;
-        state = Some(bounded(next, options)?);
-    }
-    Ok(state)
+    fold(domain, &stored.id, from, stored.version, options, |piece| store.piece(&stored.id, piece))
 }
 
 /// A state, if it is not too large.

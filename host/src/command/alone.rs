@@ -1,9 +1,12 @@
-//! One aggregate without a log: the plugin is asked as the writer asks it, and nothing is kept. For tests of plugins.
+//! One aggregate without a log: the plugin is asked as the writer asks it, and nothing is kept. For tests of plugins, and for
+//! the trial of one.
 
 use super::domain::{Domain, PluginSource, Verdict};
+use super::fold::fold;
 use super::{Command, Error, Options, handler};
-use crate::aggregate_store::Event;
+use crate::aggregate_store::{Event, Reader};
 use crate::plugin::Plugin;
+use crate::upcast::Chain;
 use crate::wasm::{Engine, Limits};
 use lantern_contract::frame::commands::Request;
 use std::sync::Arc;
@@ -44,6 +47,29 @@ impl Alone {
             domain: Domain::new(plugin.name.clone(), topic, Box::new(source), None),
             options: options.clone(),
         }
+    }
+
+    /// Has events come through these upcasters.
+    #[must_use]
+    pub fn upcast_by(mut self, upcasters: Chain) -> Self {
+        self.domain.upcast_by(upcasters);
+        self
+    }
+
+    /// Makes its instance.
+    ///
+    /// # Errors
+    /// When the plugin does not start.
+    pub fn start(&mut self) -> Result<(), Error> {
+        self.domain.start()
+    }
+
+    /// The state at a version, of all events up to it that are kept.
+    ///
+    /// # Errors
+    /// When the plugin fails, or the events cannot be read.
+    pub fn fold(&mut self, id: &str, to: u64, kept: &Reader) -> Result<Option<Vec<u8>>, Error> {
+        fold(&mut self.domain, id, (None, 0), to, &self.options, |piece| kept.piece(id, piece))
     }
 
     /// The state after these events.

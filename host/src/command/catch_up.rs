@@ -2,7 +2,7 @@
 
 use super::record::{self, Read};
 use super::writer::Left;
-use crate::aggregate_store::{Decision, Outcome, Store, Transaction};
+use crate::aggregate_store::{Decision, Outcome, Position, Store, Transaction};
 use crate::event::Record;
 use crate::log::{Assignment, Client};
 use std::collections::HashMap;
@@ -23,14 +23,14 @@ pub(super) struct Topics<'a> {
     pub decisions: &'a str,
 }
 
-/// Reads up to where the log ends now. `each` is told after every transaction how many records are left, and breaks to
-/// stop.
+/// Reads up to where the log ends now, and answers where that is. `each` is told after every transaction how many records
+/// are left, and breaks to stop.
 pub(super) fn run(
     client: &Client,
     store: &mut Store,
     topics: &Topics<'_>,
     mut each: impl FnMut(u64) -> ControlFlow<Left>,
-) -> Result<(), Left> {
+) -> Result<Position, Left> {
     let ends = client.end_offsets(&[topics.events, topics.decisions])?;
     let mut known = store.position()?;
     let mut start = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn run(
         .iter()
         .all(|at| ends.get(&(at.topic.clone(), at.partition)).is_none_or(|end| at.next_offset == *end))
     {
-        return Ok(());
+        return Ok(start.into_iter().map(|at| ((at.topic, at.partition), at.next_offset)).collect());
     }
     let mut consumer = client.consumer(&format!("{}-commands", topics.name), &start)?;
     let source = record::source(topics.name);
@@ -94,7 +94,7 @@ pub(super) fn run(
             return Err(left);
         }
         if behind == 0 {
-            return Ok(());
+            return Ok(known);
         }
     }
 }
@@ -108,7 +108,8 @@ fn take(
 ) -> Result<bool, Left> {
     let Some(read) = record::read(record, source) else { return Ok(false) };
     if record.topic == topics.decisions {
-        let Some((key, decision)) = record::decision(&read) else { return Ok(false) };
+        // What others say was decided was not.
+        let Some((key, decision)) = record::decision(&read).filter(|_| read.is_own) else { return Ok(false) };
         transaction.keep_decision(&read.id, key, &decision)?;
         return Ok(true);
     }
@@ -117,13 +118,16 @@ fn take(
         if !is_own {
             return Ok(false);
         }
-        return Err(Left::Halt(format!(
-            "topic {}, partition {}, offset {}: version {} of `{id}` is not the one that follows; records were deleted, or appended by \
-             another program. Restore the topic, or move the store away if it is of another log",
-            record.topic, record.partition, record.offset, event.version
-        )));
+        // Where another program appended beside a handler, what that decided stands: it did not know of the other's.
+        if !transaction.take_back(&id, event.version)? || !transaction.append(&id, &event)? {
+            return Err(Left::Halt(format!(
+                "topic {}, partition {}, offset {}: version {} of `{id}` is not the one that follows; records were deleted, or appended \
+                 by another program. Restore the topic, or move the store away if it is of another log",
+                record.topic, record.partition, record.offset, event.version
+            )));
+        }
     }
-    if let Some(key) = key {
+    if let Some(key) = key.filter(|_| is_own) {
         let outcome = Outcome::Appended { first: event.version, last: event.version };
         transaction.keep_decision(&id, &key.key, &Decision { digest: key.digest, outcome })?;
     }

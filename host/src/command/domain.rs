@@ -1,6 +1,7 @@
 //! The plugin, as the writer calls it.
 
 use super::Error;
+use super::handler::NAME_BYTES_MAX;
 use crate::aggregate_store::Event;
 use crate::plugin::Plugin;
 use crate::upcast::{self, Chain, Today};
@@ -8,6 +9,11 @@ use crate::wasm::{self, CallError, Decision, Engine, Fault, Limits};
 use lantern_contract::frame::commands::{Decided, Request};
 use lantern_contract::frame::events::{NewEvent, Writer};
 use std::sync::Arc;
+
+/// The most bytes of a rejection's message, which becomes JSON that may be six times as long.
+const MESSAGE_BYTES_MAX: usize = 16 << 10;
+/// The most bytes of a rejection's detail.
+const DETAIL_BYTES_MAX: usize = 256 << 10;
 
 /// What decides, and makes states: a plugin's instance; in the writer's tests, Rust.
 pub(super) trait Logic: Send {
@@ -108,6 +114,19 @@ impl Domain {
         Ok(())
     }
 
+    /// Makes an instance, if there is none, which the next call would.
+    ///
+    /// # Errors
+    /// When the plugin does not start.
+    pub fn start(&mut self) -> Result<(), Error> {
+        self.logic().map(drop)
+    }
+
+    /// Whether the last call ended in a trap: it gave up, ran out of memory or of time.
+    pub fn has_trapped(&self) -> bool {
+        self.logic.is_none()
+    }
+
     fn logic(&mut self) -> Result<&mut Box<dyn Logic>, Error> {
         match &mut self.logic {
             Some(logic) => Ok(logic),
@@ -119,7 +138,7 @@ impl Domain {
     fn failed(&mut self, error: CallError) -> Error {
         match error {
             CallError::Failure(failure) if failure.fault == Fault::BadInput => {
-                Error::BadCommand { reason: failure.message }
+                Error::bad_command(failure.message)
             }
             CallError::Failure(failure) => Error::plugin(failure),
             trap => {
@@ -137,7 +156,7 @@ impl Domain {
         self.frame = frame;
         let frame = match decided?.map_err(|error| self.failed(error))? {
             Decision::Events(frame) => frame,
-            Decision::Rejected(rejection) => return Ok(Verdict::Rejected(rejection)),
+            Decision::Rejected(rejection) => return checked(rejection).map(Verdict::Rejected),
         };
         let unusable = |error| Error::plugin(format!("what it decided cannot be read: {error}"));
         let mut events = Vec::new();
@@ -147,10 +166,12 @@ impl Domain {
             if event.kind.is_empty() {
                 return Err(Error::plugin("it decided an event without a type"));
             }
-            bytes += event.payload.len();
+            short("an event's type", event.kind, NAME_BYTES_MAX)?;
+            bytes += event.kind.len() + event.payload.len();
             if event.payload.len() > limits.event_bytes_max || bytes > limits.command_bytes_max {
                 return Err(Error::plugin(format!(
-                    "it decided more than an event ({} bytes) or a command ({} bytes) may hold",
+                    "it decided more than an event (`event_bytes_max`, {} bytes) or a command (`command_bytes_max`, {} \
+                     bytes) may hold",
                     limits.event_bytes_max, limits.command_bytes_max
                 )));
             }
@@ -223,21 +244,18 @@ fn not_upcast(error: &upcast::Error, id: &str, event: &Event) -> Error {
     ))
 }
 
-/// The state of an aggregate after these events, by an instance of a caller's own: for the trial of a plugin.
-///
-/// # Errors
-/// When the plugin fails.
-pub fn fold(
-    handler: &mut wasm::Handler,
-    topic: &str,
-    id: &str,
-    state: Option<&[u8]>,
-    events: &[Event],
-    upcasters: &mut Chain,
-) -> Result<Vec<u8>, Error> {
-    let mut writer = Writer::new();
-    let mut frame = Vec::new();
-    write(&mut writer, topic, id, events, Some(upcasters))?;
-    writer.finish(&mut frame);
-    handler.evolve(state, &frame, events.len()).map_err(Error::plugin)
+/// A rejection that a record has room for.
+fn checked(rejection: wasm::Rejection) -> Result<wasm::Rejection, Error> {
+    short("a rejection's code", &rejection.code, NAME_BYTES_MAX)?;
+    short("a rejection's message", &rejection.message, MESSAGE_BYTES_MAX)?;
+    short("a rejection's detail", rejection.detail.as_deref().unwrap_or_default(), DETAIL_BYTES_MAX)?;
+    Ok(rejection)
+}
+
+fn short(what: &str, text: &str, bytes_max: usize) -> Result<(), Error> {
+    if text.len() > bytes_max {
+        let bytes = text.len();
+        return Err(Error::plugin(format!("{what} has {bytes} bytes, and may have {bytes_max}")));
+    }
+    Ok(())
 }

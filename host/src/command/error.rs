@@ -3,6 +3,9 @@
 use crate::aggregate_store;
 use std::time::Duration;
 
+/// The most bytes of what is said of a plugin's failure.
+const REASON_BYTES_MAX: usize = 16 << 10;
+
 /// Why a command has no answer of the domain. Nothing was appended, except where it says that it is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -95,12 +98,26 @@ impl Error {
     }
 
     pub(super) fn plugin(reason: impl ToString) -> Self {
-        Error::Plugin { reason: reason.to_string() }
+        Error::Plugin { reason: cut(reason.to_string()) }
     }
+
+    pub(super) fn bad_command(reason: String) -> Self {
+        Error::BadCommand { reason: cut(reason) }
+    }
+}
+
+/// A sentence of a plugin is as long as it likes, and ends up in logs, answers and records.
+fn cut(mut reason: String) -> String {
+    if reason.len() > REASON_BYTES_MAX {
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        reason.push_str(" …");
+    }
+    reason
 }
 
 impl From<aggregate_store::Error> for Error {
     fn from(error: aggregate_store::Error) -> Self {
-        Error::Unavailable { reason: error.to_string() }
+        let reason = error.to_string();
+        if error.is_transient() { Error::Unavailable { reason } } else { Error::Halted { reason } }
     }
 }

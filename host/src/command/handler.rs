@@ -16,8 +16,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
-/// The longest id of an aggregate, name of a command or key, in bytes: they become headers and keys.
-const NAME_BYTES_MAX: usize = 1_024;
+/// The longest id of an aggregate, name of a command, type of an event or key, in bytes: they become headers and keys.
+pub(super) const NAME_BYTES_MAX: usize = 1_024;
 
 /// What a handler needs.
 #[derive(Clone)]
@@ -111,6 +111,34 @@ impl Queued {
         match &self.asker {
             Asker::Client { .. } => None,
             Asker::Record(origin) => Some(origin),
+        }
+    }
+
+    /// What is left to do for a command of which the log refuses a record when it is alone: who waits is told, and one that
+    /// came by the log is passed over as any other that fails, or, where it is its answer that is refused, is not answered.
+    pub fn refused(self, topic: &str, reason: &str) -> Option<Queued> {
+        let error = Error::plugin(format!(
+            "topic `{topic}` does not take a record that it decided: {reason}. Have it decide less, or raise the topic's \
+             `max.message.bytes` and, in `[kafka]`, `message.max.bytes`"
+        ));
+        let Queued { command, asker } = self;
+        match asker {
+            Asker::Client { reply, _place } => {
+                drop(reply.send(Err(error)));
+                None
+            }
+            Asker::Record(mut origin) => {
+                if origin.reply.take_if(|(reply, _)| reply == topic).is_some() {
+                    tracing::warn!(
+                        "the command at {} is not answered in topic `{topic}`: {reason}",
+                        origin.place
+                    );
+                } else if origin.refused.replace(error).is_some() {
+                    // Nothing of it is left to be refused.
+                    return None;
+                }
+                Some(Queued { command, asker: Asker::Record(origin) })
+            }
         }
     }
 

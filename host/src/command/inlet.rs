@@ -5,11 +5,10 @@
 //! its place in this log; `ce_expectedversion`, `ce_correlationid` are as by HTTP; its id becomes the causation of its events.
 //! `ce_replytopic` names the topic that its answer is appended to.
 
-use super::Command;
 use super::domain::Domain;
 use super::handler::{Queued, check};
-use super::record;
 use super::writer::Left;
+use super::{Command, Error, record};
 use crate::event::Record;
 use crate::log::{self, Assignment, Client, Consumer, TransactionError, TransactionalProducer};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -18,8 +17,10 @@ use std::time::Duration;
 
 /// Bytes of commands that are read at once.
 const BYTES_MAX: usize = 4 << 20;
-/// Reply topics that are remembered.
-const KNOWN_MAX: usize = 1_000;
+/// Reply topics that are remembered: a few megabytes of names.
+const KNOWN_MAX: usize = 10_000;
+/// The longest name of a topic.
+const TOPIC_BYTES_MAX: usize = 249;
 
 /// Where a command was read.
 #[derive(Clone, Debug)]
@@ -30,8 +31,8 @@ pub(super) struct Origin {
     pub place: String,
     /// The topic and the partition that its answer goes to.
     pub reply: Option<(String, i32)>,
-    /// Why it is no command.
-    pub refused: Option<String>,
+    /// Why it is not decided.
+    pub refused: Option<Error>,
 }
 
 /// The commands' topic of an aggregate type.
@@ -47,7 +48,7 @@ pub(super) struct Inlet {
 
 impl Inlet {
     /// Begins where the last transaction left it.
-    pub fn open(client: Client, domain: &Domain, decisions: &str, partitions: i32) -> Result<Self, Left> {
+    pub fn open(client: Client, domain: &Domain, partitions: i32) -> Result<Self, Left> {
         let topic = record::commands_topic(&domain.topic);
         let group = format!("{}-commands-in", domain.name);
         let found = match client.partitions(&topic) {
@@ -67,22 +68,29 @@ impl Inlet {
             start.push(Assignment { topic: topic.clone(), partition, next_offset });
         }
         let consumer = client.consumer(&group, &start)?;
-        // An answer among events would be taken for one.
-        let own = [domain.topic.as_str(), decisions, &topic];
-        let replies = own.into_iter().map(|topic| (topic.to_owned(), None)).collect();
         let cluster = client.cluster_id()?.unwrap_or_default();
-        Ok(Inlet { client, consumer, topic, cluster, replies })
+        Ok(Inlet { client, consumer, topic, cluster, replies: HashMap::new() })
     }
 
-    /// What has come, at most so many; does not wait.
+    /// What has come, at most so many; does not wait, but for the broker where an answer shall go to a topic that was not
+    /// heard of.
     pub fn take(&mut self, max: usize) -> Result<VecDeque<Queued>, log::Error> {
         let mut read = VecDeque::new();
+        let mut failed = Ok(());
         let Inlet { client, consumer, replies, cluster, .. } = self;
         consumer.fetch(max, BYTES_MAX, Duration::ZERO, |record| {
-            read.push_back(command(&record, cluster, |topic| partitions(client, replies, topic)));
-            ControlFlow::Continue(())
+            match command(&record, cluster, |topic| partitions(client, replies, topic)) {
+                Ok(command) => {
+                    read.push_back(command);
+                    ControlFlow::Continue(())
+                }
+                Err(error) => {
+                    failed = Err(error);
+                    ControlFlow::Break(())
+                }
+            }
         })?;
-        Ok(read)
+        failed.map(|()| read)
     }
 
     /// Has it committed with the transaction how far was read.
@@ -102,22 +110,63 @@ impl Inlet {
 }
 
 /// How many partitions a reply topic has, if it may be written to.
-fn partitions(client: &Client, replies: &mut HashMap<String, Option<i32>>, topic: &str) -> Option<i32> {
+///
+/// # Errors
+/// When no broker says so now; it is asked again then.
+fn partitions(
+    client: &Client,
+    replies: &mut HashMap<String, Option<i32>>,
+    topic: &str,
+) -> Result<Option<i32>, log::Error> {
     if let Some(known) = replies.get(topic) {
-        return *known;
+        return Ok(*known);
     }
-    let found = client.partitions(topic).inspect_err(|error| {
-        tracing::warn!("answers for topic `{topic}` are not sent: {error}");
-    });
-    let found = found.ok().and_then(|partitions| i32::try_from(partitions.len()).ok());
-    if replies.len() < KNOWN_MAX {
+    let found = match refused(client, topic)? {
+        Some(reason) => {
+            let shown: String = topic.chars().take(TOPIC_BYTES_MAX).collect();
+            tracing::warn!("answers for topic `{shown}` are not sent: {reason}");
+            None
+        }
+        None => i32::try_from(client.partitions(topic)?.len()).ok(),
+    };
+    if topic.len() <= TOPIC_BYTES_MAX {
+        if replies.len() >= KNOWN_MAX {
+            replies.clear();
+        }
         replies.insert(topic.to_owned(), found);
     }
-    found
+    Ok(found)
+}
+
+/// Why a topic is none for answers. An answer among the events, decisions or commands of any type of aggregate would be
+/// taken for one.
+fn refused(client: &Client, topic: &str) -> Result<Option<String>, log::Error> {
+    let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || !topic.bytes().all(is_named) {
+        return Ok(Some("it is no name of a topic".to_owned()));
+    }
+    if topic.starts_with("__") {
+        return Ok(Some("it is one of Kafka's own".to_owned()));
+    }
+    if topic.ends_with(record::DECISIONS) || topic.ends_with(record::COMMANDS) {
+        return Ok(Some("it is of a type of aggregate".to_owned()));
+    }
+    let is_there = |topic: &str| match client.partitions(topic) {
+        Err(error) if error.is_transient() => Err(error),
+        found => Ok(found.map(drop)),
+    };
+    if is_there(&record::decisions_topic(topic))?.is_ok() {
+        return Ok(Some("it has the events of a type of aggregate".to_owned()));
+    }
+    Ok(is_there(topic)?.err().map(|error| error.to_string()))
 }
 
 /// The command that a record is, or why it is none.
-fn command(record: &Record<'_>, cluster: &str, mut partitions: impl FnMut(&str) -> Option<i32>) -> Queued {
+fn command(
+    record: &Record<'_>,
+    cluster: &str,
+    mut partitions: impl FnMut(&str) -> Result<Option<i32>, log::Error>,
+) -> Result<Queued, log::Error> {
     let place = format!("{}/{}@{}", record.topic, record.partition, record.offset);
     let header = |name: &str| {
         let value = record.headers.get(name).flatten()?;
@@ -135,13 +184,16 @@ fn command(record: &Record<'_>, cluster: &str, mut partitions: impl FnMut(&str) 
         causation: header("ce_id"),
     };
     let refused = match expected {
-        Some(Err(_)) => Some("its `ce_expectedversion` is no number".to_owned()),
-        _ => check(&command).err().map(|error| error.to_string()),
+        Some(Err(_)) => {
+            Some(Error::BadCommand { reason: "its `ce_expectedversion` is no number".to_owned() })
+        }
+        _ => check(&command).err(),
     };
-    let reply = header("ce_replytopic").and_then(|topic| {
-        let partition = log::partition_of(command.id.as_bytes(), partitions(&topic)?);
-        Some((topic, partition))
-    });
+    let reply = match header("ce_replytopic") {
+        Some(topic) => partitions(&topic)?
+            .map(|partitions| (topic, log::partition_of(command.id.as_bytes(), partitions))),
+        None => None,
+    };
     let (partition, offset) = (record.partition, record.offset);
-    Queued::read(command, Origin { partition, offset, place, reply, refused })
+    Ok(Queued::read(command, Origin { partition, offset, place, reply, refused }))
 }

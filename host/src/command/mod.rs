@@ -6,7 +6,7 @@
 //! * [`options`], [`status`], [`error`]: what a user may set, what is shown, what can go wrong.
 //! * `writer`: its thread: takes the log over, catches up, serves, and decides what an error means.
 //! * `round`: one group commit: decided one after the other, appended together, kept together, answered.
-//! * `aggregates`: their states in memory; loads and folds those that are not there.
+//! * `aggregates`: their states in memory; loads those that are not there, and has them folded by `fold`.
 //! * `catch_up`: reads what the log has and the store has not.
 //! * `inlet`: commands that come by the log.
 //! * `record`: events and decisions as records of the log, and back.
@@ -19,6 +19,7 @@ mod catch_up;
 pub mod dispatch;
 mod domain;
 mod error;
+mod fold;
 mod handler;
 mod inlet;
 pub mod options;
@@ -30,7 +31,7 @@ mod tests;
 mod writer;
 
 pub use alone::{Alone, Asked};
-pub use domain::{Verdict, fold};
+pub use domain::Verdict;
 pub use error::Error;
 pub use handler::{Handler, Setup};
 pub use options::Options;

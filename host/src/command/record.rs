@@ -12,14 +12,19 @@ pub(super) const REJECTED: &str = "lantern.rejected";
 /// The type of a decision by which nothing had to change.
 pub(super) const UNCHANGED: &str = "lantern.unchanged";
 
+/// What the names of topics of decisions end in.
+pub(super) const DECISIONS: &str = ".decisions";
+/// What the names of topics of commands end in.
+pub(super) const COMMANDS: &str = ".commands";
+
 /// The topic of decisions that appended no event, which only commands with an idempotency key have.
 pub(super) fn decisions_topic(topic: &str) -> String {
-    format!("{topic}.decisions")
+    format!("{topic}{DECISIONS}")
 }
 
 /// The topic that commands are read from, where that is wanted.
 pub(super) fn commands_topic(topic: &str) -> String {
-    format!("{topic}.commands")
+    format!("{topic}{COMMANDS}")
 }
 
 /// The `ce_source` of what Lantern appends for an aggregate type.

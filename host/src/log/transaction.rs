@@ -39,6 +39,14 @@ pub enum TransactionError {
         /// What the client said.
         reason: String,
     },
+    /// A record is refused, and would be again: nothing of the transaction is or will be in the log.
+    #[error("nothing was appended: a record for topic `{topic}` is refused: {reason}")]
+    Refused {
+        /// The record's topic.
+        topic: String,
+        /// What the client or the broker said.
+        reason: String,
+    },
     /// It may be in the log, whole, or not at all. [`TransactionalProducer::commit`] may be asked again.
     #[error("it is not known whether it was appended: {reason}")]
     Uncertain {
@@ -155,8 +163,12 @@ impl TransactionalProducer {
             Ok(()) => Ok(index),
             Err((error, record)) => {
                 self.round().missing -= 1;
-                let what = format!("a record for topic `{}` is not taken: {}", record.topic, reason(&error));
-                Err(TransactionError::NotAppended { reason: what })
+                let (topic, reason) = (record.topic.to_owned(), reason(&error));
+                if error.rdkafka_error_code().is_some_and(is_refusal) {
+                    return Err(TransactionError::Refused { topic, reason });
+                }
+                let reason = format!("a record for topic `{topic}` is not taken: {reason}");
+                Err(TransactionError::NotAppended { reason })
             }
         }
     }
@@ -233,11 +245,12 @@ impl TransactionalProducer {
             let settled = &self.producer.client().context().deliveries.settled;
             (round, _) = settled.wait_timeout(round, left).unwrap_or_else(PoisonError::into_inner);
         }
-        if let Some(code) = round.failure {
+        if let Some((code, topic)) = round.failure.clone() {
             drop(round);
             return Err(match self.producer.client().fatal_error() {
                 Some((Code::Fenced, _)) => TransactionError::Fenced { id: self.id.clone() },
                 Some((_, reason)) => TransactionError::Spent { reason },
+                None if is_refusal(code) => TransactionError::Refused { topic, reason: code.to_string() },
                 None => TransactionError::NotAppended {
                     reason: self.context().explain(code, "appending", None).to_string(),
                 },
@@ -298,7 +311,14 @@ struct Round {
     offsets: Vec<i64>,
     /// Records whose fate is not known.
     missing: usize,
-    failure: Option<Code>,
+    /// What the first record that failed did so for, and its topic.
+    failure: Option<(Code, String)>,
+}
+
+/// Whether a record that is refused for this is refused whenever it is sent.
+fn is_refusal(code: Code) -> bool {
+    use Code::{InvalidMessageSize, InvalidRecord, MessageSizeTooLarge};
+    matches!(code, MessageSizeTooLarge | InvalidMessageSize | InvalidRecord)
 }
 
 impl Rounds {
@@ -321,8 +341,12 @@ impl Deliveries for Rounds {
                     *offset = message.offset();
                 }
             }
-            Err((error, _)) => {
-                round.failure.get_or_insert(error.rdkafka_error_code().unwrap_or(Code::Fail));
+            Err((error, record)) => {
+                let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+                // The others of the transaction are only taken back with the one that is refused.
+                if round.failure.as_ref().is_none_or(|(first, _)| is_refusal(code) && !is_refusal(*first)) {
+                    round.failure = Some((code, record.topic().to_owned()));
+                }
             }
         }
         if round.missing == 0 || round.failure.is_some() {

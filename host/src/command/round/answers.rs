@@ -18,6 +18,7 @@ pub(super) fn reply(slots: Vec<(Queued, Planned)>, sent: Vec<Sent>, topic: &str)
                 Some(Err(error)) => Err(error.clone()),
                 None => Err(Error::Stopping),
             },
+            Planned::KeyReused => Err(Error::KeyReused),
             Planned::Appended { first, count } => {
                 let events = sent.iter_mut().skip(*first).take(*count).filter_map(|sent| match sent.take() {
                     Some(Sent::Event { event, .. }) => Some(event),

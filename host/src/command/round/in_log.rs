@@ -3,7 +3,7 @@
 use super::{Desk, Planned, Round, Sent};
 use crate::command::inlet::Origin;
 use crate::command::record::{self, Named, Place, Reply};
-use crate::command::{Answer, Command};
+use crate::command::{Answer, Command, Error};
 use crate::log::TransactionError;
 
 impl Round {
@@ -46,6 +46,7 @@ impl Round {
                 Some((_, planned)) => self.reply(command, planned),
                 None => base("lantern.failed"),
             },
+            Planned::KeyReused => Reply { message: Error::KeyReused.to_string(), ..base("lantern.failed") },
             Planned::Appended { first, count } => {
                 let events = self.sent.iter().skip(*first).take(*count).filter_map(|sent| match sent {
                     Sent::Event { event, .. } => {

@@ -1,20 +1,68 @@
 //! What the log has, in the store.
 
-use super::{Desk, Sent};
+use super::{Desk, Failed, Sent};
 use crate::aggregate_store::{self, Decision, Outcome};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-/// Keeps what the log has: events, decisions, states, and how far it is.
+/// Where a round's records are in a partition.
+pub(super) struct Span {
+    first: i64,
+    /// Behind the last.
+    next: i64,
+    /// Whether nobody else's records are among them.
+    is_whole: bool,
+}
+
+/// Where a round's records are, by topic and partition.
+pub(super) fn spans(desk: &Desk<'_>, sent: &[Sent], offsets: &[i64]) -> BTreeMap<(String, i32), Span> {
+    let mut spans: BTreeMap<(bool, i32), Span> = BTreeMap::new();
+    for (sent, at) in sent.iter().zip(offsets) {
+        let place = match sent {
+            Sent::Event { event, .. } => (true, event.partition),
+            Sent::Decision { partition, .. } => (false, *partition),
+            Sent::Reply => continue,
+        };
+        let span = spans.entry(place).or_insert(Span { first: *at, next: *at, is_whole: true });
+        span.is_whole &= span.next == *at;
+        span.next = at + 1;
+    }
+    let topic = |is_event| if is_event { desk.domain.topic.clone() } else { desk.decisions_topic.to_owned() };
+    spans.into_iter().map(|((is_event, partition), span)| ((topic(is_event), partition), span)).collect()
+}
+
+/// Keeps what the log has: events, decisions, states, and how far it is. Where another program has appended something,
+/// nothing is kept: what is kept is always what the log has up to the checkpoint, by whomever.
 pub(super) fn keep(
     desk: &mut Desk<'_>,
     sent: &[Sent],
-    offsets: &[i64],
+    spans: BTreeMap<(String, i32), Span>,
+) -> Result<(), Failed> {
+    let overtaken = spans.iter().find(|(place, span)| {
+        !span.is_whole || desk.ends.get(*place).is_some_and(|expected| span.first != *expected)
+    });
+    if let Some(((topic, partition), Span { first, .. })) = overtaken {
+        let reason = format!(
+            "topic {topic}, partition {partition}: another program has appended to it beside offset {first}; only this \
+             handler should, or what it decides may rest on less than the topic holds"
+        );
+        let ends = spans.into_iter().map(|(place, span)| (place, span.next)).collect();
+        return Err(Failed::Overtaken { reason, ends });
+    }
+    write(desk, sent, &spans).map_err(Failed::Store)?;
+    // Behind the records comes the mark that they are committed.
+    desk.ends.extend(spans.into_iter().map(|(place, span)| (place, span.next + 1)));
+    Ok(())
+}
+
+fn write(
+    desk: &mut Desk<'_>,
+    sent: &[Sent],
+    spans: &BTreeMap<(String, i32), Span>,
 ) -> Result<(), aggregate_store::Error> {
     let state_version = desk.domain.state_version();
     let transaction = desk.store.begin()?;
-    let mut ends: HashMap<(bool, i32), i64> = HashMap::new();
-    for (sent, at) in sent.iter().zip(offsets) {
-        let (is_event, partition) = match sent {
+    for sent in sent {
+        match sent {
             Sent::Event { id, event, key } => {
                 transaction.append(id, event)?;
                 if let Some(key) = key {
@@ -22,20 +70,16 @@ pub(super) fn keep(
                     let decision = Decision { digest: key.digest.clone(), outcome };
                     transaction.keep_decision(id, &key.key, &decision)?;
                 }
-                (true, event.partition)
             }
-            Sent::Decision { id, partition, key, outcome } => {
+            Sent::Decision { id, key, outcome, .. } => {
                 let decision = Decision { digest: key.digest.clone(), outcome: outcome.clone() };
                 transaction.keep_decision(id, &key.key, &decision)?;
-                (false, *partition)
             }
-            Sent::Reply => continue,
-        };
-        ends.insert((is_event, partition), at + 1);
+            Sent::Reply => {}
+        }
     }
-    for ((is_event, partition), end) in ends {
-        let topic = if is_event { &desk.domain.topic } else { desk.decisions_topic };
-        transaction.keep_position(topic, partition, end)?;
+    for ((topic, partition), span) in spans {
+        transaction.keep_position(topic, *partition, span.next)?;
     }
     desk.aggregates.save(&transaction, state_version)?;
     transaction.commit()

@@ -1,6 +1,7 @@
 //! One group commit: commands decided one after the other, appended together, kept together, answered.
 
 mod answers;
+mod failed;
 mod in_log;
 mod kept;
 
@@ -10,10 +11,12 @@ use super::handler::Queued;
 use super::inlet::Inlet;
 use super::record::{self, Key, Place};
 use super::{Answer, Command, Error, Options};
-use crate::aggregate_store::{self, Event, Outcome, Store};
+use crate::aggregate_store::{Event, Outcome, Position, Store};
 use crate::log::{TransactionError, TransactionalProducer};
 use answers::{answer, repeated, reply};
-use kept::keep;
+use failed::Stopped;
+pub(super) use failed::{Failed, Refusal};
+use kept::{keep, spans};
 use lantern_contract::frame::commands::Request;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,6 +38,9 @@ pub(super) struct Desk<'w> {
     pub partitions: i32,
     /// Where commands come from beside those who wait.
     pub inlet: Option<&'w Inlet>,
+    /// Where the next record comes to, by topic and partition, unless another program appends. Where it is not known there
+    /// is none.
+    pub ends: &'w mut Position,
 }
 
 /// What became of a round.
@@ -44,14 +50,6 @@ pub(super) struct Tally {
     pub rejected: u64,
     pub events: u64,
     pub new_aggregates: u64,
-}
-
-/// Why nothing can be decided before it was looked at.
-#[derive(Debug)]
-pub(super) enum Failed {
-    Log(TransactionError),
-    /// The log has it, and the store has not.
-    Store(aggregate_store::Error),
 }
 
 /// A record that was sent, in the order of sending.
@@ -69,6 +67,8 @@ enum Planned {
     Appended { first: usize, count: usize },
     /// As an earlier command of this round, which has the same key.
     As(usize),
+    /// That its key was used for another command, an earlier one of this round.
+    KeyReused,
 }
 
 /// A round on its way.
@@ -83,11 +83,13 @@ pub(super) struct Round {
     bytes: usize,
     /// So many commands are worth waiting for.
     expected: u64,
+    /// Whether its commands are given back when nothing was appended, to be tried again.
+    gives_back: bool,
 }
 
 impl Round {
-    /// A round that follows one of so many commands.
-    pub fn after(commands: u64) -> Self {
+    /// A round that follows one of so many commands, and may be tried again.
+    pub fn after(commands: u64, gives_back: bool) -> Self {
         Round {
             since: Instant::now(),
             slots: Vec::new(),
@@ -96,6 +98,7 @@ impl Round {
             read: BTreeMap::new(),
             bytes: 0,
             expected: commands,
+            gives_back,
         }
     }
 
@@ -115,32 +118,34 @@ impl Round {
 
     /// Decides a command, and hands what it appends to the log. After an error the round has to be given up by
     /// [`Self::fail`].
-    pub fn decide(&mut self, desk: &mut Desk<'_>, queued: Queued) -> Result<(), TransactionError> {
+    pub fn decide(&mut self, desk: &mut Desk<'_>, queued: Queued) -> Result<(), Failed> {
         let considered = match queued.origin().and_then(|origin| origin.refused.clone()) {
-            Some(reason) => Err(Error::BadCommand { reason }.into()),
+            Some(error) => Err(error.into()),
             None => self.consider(desk, &queued.command),
         };
+        // What fails is answered with the others.
+        let unsettled = Planned::Appended { first: 0, count: 0 };
         let (planned, mut told) = match considered {
             Ok(planned) => (planned, Ok(())),
-            Err(Refused::Command(error)) => (Planned::Answer(Err(error)), Ok(())),
-            // It is answered with the others.
-            Err(Refused::Log(error)) => (Planned::Appended { first: 0, count: 0 }, Err(error)),
+            Err(Stopped::Command(Error::Halted { reason })) => (unsettled, Err(Failed::Halt(reason))),
+            Err(Stopped::Command(error)) => (Planned::Answer(Err(error)), Ok(())),
+            Err(Stopped::Log(error)) => (unsettled, Err(Failed::Log(error))),
         };
         if let (Some(origin), Ok(())) = (queued.origin(), &told) {
-            told = self.answer_in_log(desk, &queued.command, origin, &planned);
+            told = self.answer_in_log(desk, &queued.command, origin, &planned).map_err(Failed::Log);
         }
         self.slots.push((queued, planned));
         told
     }
 
-    fn consider(&mut self, desk: &mut Desk<'_>, command: &Command) -> Result<Planned, Refused> {
+    fn consider(&mut self, desk: &mut Desk<'_>, command: &Command) -> Result<Planned, Stopped> {
         let id: Arc<str> = command.id.as_str().into();
         let key = command.key.as_ref().map(|key| Key { key: key.clone(), digest: command.digest() });
         if let Some(key) = &key {
             if let Some(earlier) = self.keys.get(&(Arc::clone(&id), key.key.clone())) {
                 return match self.slots.get(*earlier) {
                     Some((queued, _)) if queued.command.digest() == key.digest => Ok(Planned::As(*earlier)),
-                    _ => Err(Error::KeyReused.into()),
+                    _ => Ok(Planned::KeyReused),
                 };
             }
             if let Some(decision) = desk.store.decision(&id, &key.key).map_err(Error::from)? {
@@ -203,7 +208,7 @@ impl Round {
         current: Current,
         events: Vec<Event>,
         key: Option<Arc<Key>>,
-    ) -> Result<Planned, Refused> {
+    ) -> Result<Planned, Stopped> {
         let state = desk.domain.evolve(id, current.state.as_deref(), &events)?;
         let state = bounded(state, desk.options)?;
         let (first, count) = (self.sent.len(), events.len());
@@ -212,7 +217,7 @@ impl Round {
         self.begin(desk)?;
         for event in events {
             record::send_event(desk.producer, &place, &event, key.as_deref())?;
-            self.bytes += event.payload.len();
+            self.bytes += event.kind.len() + event.payload.len();
             self.sent.push(Sent::Event { id: Arc::clone(id), event, key: key.clone() });
         }
         let version = current.version + count as u64;
@@ -231,7 +236,7 @@ impl Round {
         time_ms: i64,
         key: Option<Arc<Key>>,
         outcome: Outcome,
-    ) -> Result<Planned, Refused> {
+    ) -> Result<Planned, Stopped> {
         let answer = answer(&outcome, false);
         if let Some(key) = key {
             let partition = current.partition;
@@ -247,6 +252,9 @@ impl Round {
                 time_ms,
                 correlation,
             )?;
+            if let Outcome::Rejected { message, detail, .. } = &outcome {
+                self.bytes += message.len() + detail.as_ref().map_or(0, String::len);
+            }
             self.sent.push(Sent::Decision { id: Arc::clone(id), partition, key, outcome });
         }
         Ok(Planned::Answer(Ok(answer)))
@@ -277,10 +285,7 @@ impl Round {
     pub fn commit(self, desk: &mut Desk<'_>) -> Result<Tally, Failed> {
         let offsets = match self.append_all(desk) {
             Ok(offsets) => offsets,
-            Err(error) => {
-                self.fail(&error);
-                return Err(Failed::Log(error));
-            }
+            Err(error) => return Err(self.fail(Failed::Log(error))),
         };
         let Round { slots, mut sent, .. } = self;
         for (sent, at) in sent.iter_mut().zip(&offsets) {
@@ -288,58 +293,11 @@ impl Round {
                 event.offset = *at;
             }
         }
-        let kept = if sent.is_empty() && !desk.aggregates.has_unsaved() {
-            Ok(())
-        } else {
-            keep(desk, &sent, &offsets)
-        };
+        let spans = spans(desk, &sent, &offsets);
+        let kept =
+            if sent.is_empty() && !desk.aggregates.has_unsaved() { Ok(()) } else { keep(desk, &sent, spans) };
         let tally = reply(slots, sent, &desk.domain.topic);
-        kept.map_err(Failed::Store)?;
-        Ok(tally)
-    }
-
-    /// Answers every command that waits for the log with what became of it.
-    pub fn fail(self, error: &TransactionError) {
-        for (queued, planned) in self.slots {
-            let answer = match planned {
-                // These say nothing of what is not in the log.
-                Planned::Answer(Err(
-                    error @ (Error::BadCommand { .. } | Error::Plugin { .. } | Error::KeyReused),
-                )) => Err(error),
-                _ => Err(error.into()),
-            };
-            queued.answer(answer);
-        }
-    }
-}
-
-/// Why a command gets no further.
-enum Refused {
-    Command(Error),
-    Log(TransactionError),
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Refused::Command(error)
-    }
-}
-
-impl From<TransactionError> for Refused {
-    fn from(error: TransactionError) -> Self {
-        Refused::Log(error)
-    }
-}
-
-impl From<&TransactionError> for Error {
-    fn from(error: &TransactionError) -> Self {
-        match error {
-            TransactionError::Fenced { .. } => Error::Fenced { reason: error.to_string() },
-            TransactionError::NotAppended { reason } => Error::Unavailable { reason: reason.clone() },
-            TransactionError::Uncertain { reason } | TransactionError::Spent { reason } => {
-                Error::Uncertain { reason: reason.clone() }
-            }
-        }
+        kept.map(|()| tally)
     }
 }
 

@@ -127,3 +127,62 @@ fn what_others_appended_is_taken_when_it_is_the_next_version() {
     assert_eq!(account.accepted(command("a", "Deposit", "1")).version, 3);
     account.stop();
 }
+
+// The log is the truth, whoever appended to it: a store that grew with it and one that was filled from it are the same.
+#[test]
+fn what_others_append_beside_a_live_handler_is_noticed_and_never_takes_the_place_of_its_own() {
+    let site = Site::new();
+    let client = log::Client::new(&log::Options::new(&site.servers)).unwrap();
+    client.create_topic("accounts", 1).unwrap();
+    let producer = log::Producer::new(&log::Options::new(&site.servers)).unwrap();
+    let send = |topic: &str, id: &str, kind: &str, version: &str| {
+        let headers: [(&str, &[u8]); 5] = [
+            ("ce_type", kind.as_bytes()),
+            ("ce_subject", id.as_bytes()),
+            ("ce_aggregateversion", version.as_bytes()),
+            ("ce_commandkey", b"forged"),
+            ("ce_commanddigest", b"forged"),
+        ];
+        producer.send(topic, Some(id.as_bytes()), Some(b"7"), &headers, Some(0), None).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    };
+    let await_state = |account: &Account<'_>, id: &str, state: &str| {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        // It is away while it reads what others appended.
+        while site
+            .runtime
+            .block_on(account.handler.show(id))
+            .ok()
+            .flatten()
+            .and_then(|it| it.state)
+            .as_deref()
+            != Some(state.as_bytes())
+        {
+            assert!(std::time::Instant::now() < deadline, "{id} has not become {state}");
+        }
+    };
+    let account = site.start("one");
+    send("accounts", "e", "Deposited", "1");
+    account.accepted(command("a", "Deposit", "1"));
+    await_state(&account, "e", "{\"v1\":7}");
+    send("accounts", "a", "Deposited", "2");
+    send("accounts", "c", "Deposited", "1");
+    send("accounts", "c", "Deposited", "2");
+    send("accounts.decisions", "d", "lantern.unchanged", "0");
+    // It is not known to it yet; what it appends stands.
+    assert_eq!(account.accepted(command("c", "Deposit", "1")).version, 1);
+    await_state(&account, "a", "{\"v1\":8}");
+    await_state(&account, "c", "{\"v1\":1}");
+    assert_eq!(account.accepted(command("c", "Deposit", "1")).version, 2);
+    assert_eq!(account.accepted(command("a", "Deposit", "1")).version, 3);
+    account.stop();
+
+    let account = site.start("another");
+    assert_eq!(account.state("a").as_deref(), Some("{\"v1\":9}"));
+    assert_eq!(account.state("c").as_deref(), Some("{\"v1\":2}"));
+    // What others say was decided was not.
+    for id in ["a", "c", "d"] {
+        assert!(!account.accepted(keyed(id, "Deposit", "1", "forged")).is_repeated);
+    }
+    account.stop();
+}

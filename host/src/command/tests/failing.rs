@@ -23,15 +23,58 @@ fn a_handler_that_fails_at_one_command_harms_no_other() {
     check("Fail", true);
     check("Garbage", true);
     check("Large", true);
+    check("Kind", true);
+    check("Code", true);
+    check("Message", true);
+    check("Detail", true);
     check("Poison", true);
     check("Nonsense", false);
     check("Deposit", false);
-    assert_eq!(account.state("a").as_deref(), Some("{\"v1\":70}"));
+    assert_eq!(account.state("a").as_deref(), Some("{\"v1\":110}"));
     assert_eq!(account.handler.status().borrow().state, State::Live);
     // After a trap the instance is another.
     assert!(site.made.load(Ordering::Relaxed) >= 3);
+    // What may be, fits into a record.
+    account.rejected(keyed("x", "Long", "", "k"));
     account.stop();
-    assert_eq!(site.read("accounts").len(), 70);
+    assert_eq!(site.read("accounts").len(), 110);
+}
+
+// A record that never gets into the log must not be tried for ever, nor take those with it that came at the same time.
+#[test]
+fn a_record_that_the_log_refuses_fails_its_command_and_no_other() {
+    let check = |settings: &[(&str, &str)], bytes: &str| {
+        let site = Site::new();
+        let client = log::Client::new(&log::Options::new(&site.servers)).unwrap();
+        client.create_topic_with("accounts", 1, settings).unwrap();
+        let options = Options { event_bytes_max: 4 << 20, ..Options::default() };
+        let account = site.start_as("one", 1, options);
+        for round in 1..=2 {
+            let mut commands: Vec<_> =
+                (0..30).map(|number| keyed("a", "Deposit", "1", &format!("{round}/{number}"))).collect();
+            commands.insert(7, keyed("x", "Pad", bytes, "k"));
+            commands.insert(21, command("x", "Pad", bytes));
+            let answers = account.submit_all(commands);
+            let failed: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+            assert_eq!(failed.len(), 2, "{answers:?}");
+            for error in failed {
+                assert!(matches!(error, Error::Plugin { .. }), "{error}");
+                assert!(error.to_string().contains("`max.message.bytes`"), "{error}");
+            }
+            assert_eq!(account.handler.status().borrow().state, State::Live);
+        }
+        assert_eq!(account.state("a").as_deref(), Some("{\"v1\":60}"));
+        assert_eq!(account.state("x"), None);
+        account.accepted(keyed("x", "Deposit", "1", "k"));
+        account.stop();
+        // What was taken back is not in the log: whoever fills a store from it finds the same.
+        let account = site.start("another");
+        assert_eq!(account.state("a").as_deref(), Some("{\"v1\":60}"));
+        account.stop();
+    };
+    // By the broker, which refuses the topic's records of that size; by the client, which refuses all of that size.
+    check(&[("max.message.bytes", "20000")], "30000");
+    check(&[], "1500000");
 }
 
 #[test]
@@ -101,9 +144,13 @@ fn without_a_broker_commands_are_refused_until_it_is_back() {
     site.runtime.block_on(broker.shutdown()).unwrap();
     {
         let account = Account { site: &site, handler: handler.clone() };
-        let answer = account.submit(keyed("a", "Deposit", "2", "k2")).unwrap_err();
-        assert!(matches!(answer, Error::Unavailable { .. } | Error::Uncertain { .. }), "{answer:?}");
-        assert!(answer.retry_after().is_some());
+        // That a key was used says nothing when what used it is not appended.
+        let commands = ["2", "3"].map(|amount| keyed("b", "Deposit", amount, "k")).to_vec();
+        for answer in account.submit_all(commands) {
+            let answer = answer.unwrap_err();
+            assert!(matches!(answer, Error::Unavailable { .. } | Error::Uncertain { .. }), "{answer:?}");
+            assert!(answer.retry_after().is_some());
+        }
     }
     let dir = site.folder.path().join("log");
     let options = lantern_broker::Options { dir, listen: address, ..Default::default() };
@@ -146,4 +193,15 @@ fn a_gap_in_an_aggregates_versions_halts_with_its_place() {
     account.wait(State::Halted);
     let error = account.submit(command("a", "Deposit", "1")).unwrap_err().to_string();
     assert!(error.contains("topic accounts, partition 0, offset 1: version 3 of `a`"), "{error}");
+}
+
+// What is kept is derived: a damaged file is thrown away, not waited for.
+#[test]
+fn a_damaged_store_halts_and_says_what_to_do() {
+    let site = Site::new();
+    std::fs::write(site.store("one"), "no database, and longer than the header of one".repeat(100)).unwrap();
+    let account = Account { site: &site, handler: site.spawn("one", 1, Options::default()) };
+    account.wait(State::Halted);
+    let error = account.submit(command("a", "Deposit", "1")).unwrap_err().to_string();
+    assert!(error.contains("one.db") && error.contains("move it away"), "{error}");
 }

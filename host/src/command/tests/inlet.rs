@@ -93,6 +93,10 @@ fn commands_of_a_topic_are_decided_once_and_answered_where_they_ask() {
 #[test]
 fn what_is_no_command_is_passed_over() {
     let site = Site::new();
+    let client = log::Client::new(&log::Options::new(&site.servers)).unwrap();
+    for topic in ["orders", "orders.decisions", "orders.commands"] {
+        client.create_topic(topic, 1).unwrap();
+    }
     let account = site.start_as("one", 1, FROM_TOPICS());
     send(&site, "a", "", "5", &[]);
     send(&site, "", "Deposit", "5", &[]);
@@ -100,8 +104,66 @@ fn what_is_no_command_is_passed_over() {
     send(&site, "a", "Trap", "1", &[]);
     send(&site, "a", "Deposit", "1", &[("ce_replytopic", "nowhere")]);
     send(&site, "a", "Deposit", "1", &[("ce_replytopic", "accounts")]);
-    await_events(&account, "a", 2);
-    assert_eq!(account.accepted(command("a", "Deposit", "1")).version, 3);
+    let long = "a".repeat(100_000);
+    for topic in
+        ["accounts.commands", "orders", "orders.decisions", "orders.commands", "__own", "no name", &long]
+    {
+        send(&site, "a", "Deposit", "1", &[("ce_replytopic", topic)]);
+    }
+    await_events(&account, "a", 9);
+    assert_eq!(account.accepted(command("a", "Deposit", "1")).version, 10);
     account.stop();
-    assert_eq!(site.read("accounts").len(), 3);
+    assert_eq!(site.read("accounts").len(), 10);
+    for topic in ["orders", "orders.decisions", "orders.commands"] {
+        assert!(site.read(topic).is_empty(), "an answer is in {topic}");
+    }
+}
+
+// A command that can never be appended must not be read again for ever: those behind it would never be decided.
+#[test]
+fn a_command_of_a_topic_that_the_log_refuses_is_passed_over() {
+    let site = Site::new();
+    let client = log::Client::new(&log::Options::new(&site.servers)).unwrap();
+    client.create_topic_with("accounts", 1, &[("max.message.bytes", "20000")]).unwrap();
+    client.create_topic("answers", 1).unwrap();
+    client.create_topic_with("small", 1, &[("max.message.bytes", "100")]).unwrap();
+    let account = site.start_as("one", 1, FROM_TOPICS());
+    let answer = ("ce_replytopic", "answers");
+    for name in ["Kind", "Code", "Message", "Detail"] {
+        send(&site, "a", name, "", &[answer]);
+    }
+    send(&site, "a", "Pad", "30000", &[answer]);
+    send(&site, "a", "Pad", "30000", &[("ce_replytopic", "small")]);
+    // What cannot be answered is decided.
+    send(&site, "a", "Deposit", "5", &[("ce_replytopic", "small")]);
+    send(&site, "a", "Deposit", "6", &[answer]);
+    let replies = replies(&site, 6);
+    let kinds: Vec<&str> = replies.iter().map(|(kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, [["lantern.failed"; 5].as_slice(), &["lantern.accepted"]].concat());
+    assert!(replies[4].1["message"].as_str().unwrap().contains("max.message.bytes"), "{}", replies[4].1);
+    assert_eq!(account.state("a").as_deref(), Some("{\"v1\":11}"));
+    account.stop();
+}
+
+// What was read of the topic and has not been decided waits for its turn, whoever asks meanwhile.
+#[test]
+fn no_command_of_a_topic_is_lost_when_others_ask_at_the_same_time() {
+    let site = Site::new();
+    // Each round is full with its first command.
+    let account = site.start_as("one", 1, Options { bytes_max: 1, ..FROM_TOPICS() });
+    let handler = account.handler.clone();
+    let asking = site.runtime.spawn(async move {
+        for _ in 0..200 {
+            handler.submit(command("b", "Deposit", "1")).await.unwrap();
+        }
+    });
+    let producer = log::Producer::new(&log::Options::new(&site.servers)).unwrap();
+    for _ in 0..50 {
+        let headers: [(&str, &[u8]); 1] = [("ce_type", b"Deposit")];
+        producer.send("accounts.commands", Some(b"a"), Some(b"1"), &headers, None, None).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    await_events(&account, "a", 50);
+    site.runtime.block_on(asking).unwrap();
+    account.stop();
 }

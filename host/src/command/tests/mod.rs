@@ -61,6 +61,16 @@ impl Logic for Accounts {
             "Fail" => return Err(failure(Fault::Other, "it does not know how")),
             "Garbage" => return Ok(Decision::Events(b"no frame".to_vec())),
             "Large" => events.push(NewEvent { kind: "Deposited", payload: &[b'1'; 2 << 20] }),
+            // A deposit of nothing, of so many bytes.
+            "Pad" => {
+                let payload = vec![b'0'; usize::try_from(amount()?).unwrap()];
+                events.push(NewEvent { kind: "Deposited", payload: &payload });
+            }
+            "Kind" => events.push(NewEvent { kind: &"k".repeat(2 << 20), payload: b"1" }),
+            "Code" => return Ok(Decision::Rejected(rejection(2 << 20, 0, 0))),
+            "Message" => return Ok(Decision::Rejected(rejection(0, 2 << 20, 0))),
+            "Detail" => return Ok(Decision::Rejected(rejection(0, 0, 2 << 20))),
+            "Long" => return Ok(Decision::Rejected(rejection(1_000, 16_000, 250_000))),
             "Poison" => events.push(NewEvent { kind: "Poison", payload: b"0" }),
             _ => return Err(failure(Fault::BadInput, "there is no such command")),
         }
@@ -69,8 +79,11 @@ impl Logic for Accounts {
 
     fn evolve(&mut self, state: Option<&[u8]>, events: &[u8], _: usize) -> Result<Vec<u8>, CallError> {
         let mut cents = state.map_or(0, balance);
+        // No more than it has memory for.
+        let mut room: usize = 2_000_000;
         for event in Events::parse(events).unwrap().iter() {
             let event = event.unwrap();
+            room = room.checked_sub(event.payload.map_or(0, <[u8]>::len)).ok_or_else(trap)?;
             if event.kind == "Poison" {
                 return Err(trap());
             }
@@ -79,6 +92,11 @@ impl Logic for Accounts {
         }
         Ok(format!("{{\"v{}\":{cents}}}", self.state_version).into_bytes())
     }
+}
+
+/// A rejection with so many bytes of each.
+fn rejection(code: usize, message: usize, detail: usize) -> Rejection {
+    Rejection { code: "c".repeat(code), message: "\u{1}".repeat(message), detail: Some("1".repeat(detail)) }
 }
 
 /// A state's number, whatever its version.

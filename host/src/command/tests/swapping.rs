@@ -34,6 +34,23 @@ fn states_of_another_version_are_made_anew() {
     account.stop();
 }
 
+// An aggregate is folded however much there is of it: in pieces that memory takes, and in smaller ones where the plugin cannot.
+#[test]
+fn an_aggregate_of_many_large_events_is_folded_anew() {
+    let site = Site::new();
+    let account = site.start("one");
+    for _ in 0..20 {
+        account.accepted(command("a", "Pad", "800000"));
+    }
+    account.accepted(command("a", "Deposit", "5"));
+    let made = site.made.load(Ordering::Relaxed);
+    site.runtime.block_on(account.handler.swap_with(source(&site, 2, true))).unwrap();
+    assert_eq!(account.state("a").as_deref(), Some("{\"v2\":5}"));
+    // The first piece was too much for it, and only that.
+    assert_eq!(site.made.load(Ordering::Relaxed), made + 2);
+    account.stop();
+}
+
 #[test]
 fn a_plugin_that_does_not_start_does_not_take_over() {
     let site = Site::new();

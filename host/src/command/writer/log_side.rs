@@ -5,7 +5,7 @@ use crate::aggregate_store::Store;
 use crate::command::State;
 use crate::command::catch_up::{self, Topics};
 use crate::command::record;
-use crate::command::round::Failed;
+use crate::command::round::{Failed, Refusal};
 use crate::log::{self, Client, TransactionError, TransactionalProducer};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -88,17 +88,49 @@ impl Writer {
         let (name, events) = (self.domain.name.clone(), self.domain.topic.clone());
         let topics = Topics { name: &name, events: &events, decisions: &decisions };
         self.show(State::CatchingUp, None);
-        catch_up::run(client, store, &topics, |behind| {
+        self.ends = catch_up::run(client, store, &topics, |behind| {
             self.status.send_modify(|status| status.lag = behind);
             self.refuse_waiting();
             if self.is_stopping() { ControlFlow::Break(Left::Stopped) } else { ControlFlow::Continue(()) }
-        })
+        })?;
+        let read = &self.ends;
+        let unread = self.unread.iter().find(|(place, end)| read.get(*place).is_none_or(|next| next < *end));
+        if let Some(((topic, partition), end)) = unread {
+            return Err(Left::Pause(format!(
+                "topic {topic}, partition {partition} cannot be read up to offset {end}, which this handler has appended: \
+                 another program has a transaction open there"
+            )));
+        }
+        self.unread.clear();
+        Ok(())
+    }
+
+    /// Takes the open transaction back.
+    pub(super) fn abort(&mut self) -> Result<(), Left> {
+        let Some(producer) = &self.producer else { return Ok(()) };
+        match producer.abort(TAKING_OVER_MAX) {
+            Ok(()) => Ok(()),
+            Err(error @ TransactionError::Fenced { .. }) => Err(Left::Fenced(error.to_string())),
+            Err(error) => {
+                match &error {
+                    TransactionError::Uncertain { .. } => self.open = Some(Open::Abort),
+                    _ => self.producer = None,
+                }
+                Err(Left::Pause(error.to_string()))
+            }
+        }
     }
 
     /// What the end of a round means for the writer. Whoever asked has been answered.
     pub(super) fn failed(&mut self, failed: Failed) -> Left {
         let error = match failed {
             Failed::Store(error) => return error.into(),
+            Failed::Overtaken { reason, ends } => {
+                self.unread = ends;
+                return Left::Pause(reason);
+            }
+            Failed::Halt(reason) => return Left::Halt(reason),
+            Failed::Refused(Refusal { reason, .. }) => TransactionError::NotAppended { reason },
             Failed::Log(error) => error,
         };
         let reason = error.to_string();
@@ -106,15 +138,9 @@ impl Writer {
             TransactionError::Fenced { .. } => return Left::Fenced(reason),
             TransactionError::Uncertain { .. } => self.open = Some(Open::Commit),
             TransactionError::Spent { .. } => self.producer = None,
-            TransactionError::NotAppended { .. } => {
-                let aborted = self.producer.as_ref().map(|producer| producer.abort(TAKING_OVER_MAX));
-                match aborted {
-                    None | Some(Ok(())) => {}
-                    Some(Err(error @ TransactionError::Fenced { .. })) => {
-                        return Left::Fenced(error.to_string());
-                    }
-                    Some(Err(TransactionError::Uncertain { .. })) => self.open = Some(Open::Abort),
-                    Some(Err(_)) => self.producer = None,
+            TransactionError::NotAppended { .. } | TransactionError::Refused { .. } => {
+                if let Err(fenced @ Left::Fenced(_)) = self.abort() {
+                    return fenced;
                 }
             }
         }

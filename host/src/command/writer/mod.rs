@@ -1,6 +1,7 @@
 //! The thread that writes the aggregates of a type: takes the log over, catches up, serves.
 
 mod log_side;
+mod rounds;
 mod states;
 
 use super::aggregates::Aggregates;
@@ -8,9 +9,8 @@ use super::domain::{Domain, Source};
 use super::handler::{Queued, unready};
 use super::inlet::Inlet;
 use super::record;
-use super::round::{Desk, Failed, Round, Tally};
 use super::{Error, Options, State, Status};
-use crate::aggregate_store::{self, Aggregate, Store};
+use crate::aggregate_store::{self, Aggregate, Position, Store};
 use crate::log::{self, Client, TransactionalProducer};
 use crate::upcast::Chain;
 use log_side::Open;
@@ -89,6 +89,13 @@ pub(super) struct Writer {
     last_round: u64,
     /// Commands that came by the log and have not been decided.
     pending: VecDeque<Queued>,
+    /// Where the next records come to, if nobody else appends.
+    ends: Position,
+    /// The broker has refused a record. It has not counted it, and the client has: for the broker the next records are out of
+    /// order, once, and may be sent again.
+    may_repeat: bool,
+    /// How far the log has to be read before anything is decided, beside what it shows.
+    unread: Position,
 }
 
 impl Writer {
@@ -120,6 +127,9 @@ impl Writer {
             source,
             last_round: 0,
             pending: VecDeque::new(),
+            ends: Position::new(),
+            may_repeat: false,
+            unread: Position::new(),
         }
     }
 
@@ -237,7 +247,7 @@ impl Writer {
         self.catch_up(&client, &mut store)?;
         store.make_of(self.domain.upcast_version())?;
         let mut inlet = match self.options.from_topics {
-            true => Some(Inlet::open(client, &self.domain, &self.decisions_topic, partitions)?),
+            true => Some(Inlet::open(client, &self.domain, partitions)?),
             false => None,
         };
         let position = store.position()?;
@@ -307,80 +317,5 @@ impl Writer {
             }
         }
         Ok(())
-    }
-
-    /// One group commit, beginning with these commands, to which others come if nobody else read them. Answers what else
-    /// was asked meanwhile.
-    fn round(
-        &mut self,
-        store: &mut Store,
-        partitions: i32,
-        inlet: Option<&Inlet>,
-        mut first: VecDeque<Queued>,
-    ) -> Result<Option<Request>, Left> {
-        if self.aggregates.is_over(&self.options) {
-            self.aggregates.clear();
-        }
-        let Writer { domain, aggregates, options, inbox, decisions_topic, source, pending, .. } = self;
-        let Some(producer) = &self.producer else {
-            first.into_iter().for_each(|queued| queued.answer(Err(Error::CatchingUp { behind: 0 })));
-            return Err(Left::Pause("the log has not been taken over".into()));
-        };
-        let mut desk =
-            Desk { domain, aggregates, store, producer, options, decisions_topic, source, partitions, inlet };
-        let mut round = Round::after(self.last_round);
-        let (failed, other) = loop {
-            let next = match (first.pop_front(), round.gather_left(desk.options)) {
-                (Some(queued), _) => Some(Request::Command(queued)),
-                // Those who wait have rounds of their own.
-                (None, _) if inlet.is_some() => None,
-                (None, Duration::ZERO) => inbox.try_recv().ok(),
-                (None, left) => inbox.recv_timeout(left).ok(),
-            };
-            match next {
-                Some(Request::Command(queued)) => {
-                    if let Err(error) = round.decide(&mut desk, queued) {
-                        break (Some(error), None);
-                    }
-                }
-                other => break (None, other),
-            }
-            if round.is_full(&desk) {
-                break (None, None);
-            }
-        };
-        *pending = first;
-        let committed = match failed {
-            None => round.commit(&mut desk),
-            Some(error) => {
-                round.fail(&error);
-                Err(Failed::Log(error))
-            }
-        };
-        match committed {
-            Ok(tally) => {
-                self.last_round = tally.commands;
-                self.count(&tally);
-                Ok(other)
-            }
-            Err(failed) => {
-                let left = self.failed(failed);
-                if let Some(request) = other {
-                    self.show(State::CatchingUp, None);
-                    self.refuse(request);
-                }
-                Err(left)
-            }
-        }
-    }
-
-    fn count(&self, tally: &Tally) {
-        self.status.send_modify(|status| {
-            status.commands += tally.commands;
-            status.rejected += tally.rejected;
-            status.events += tally.events;
-            status.aggregates += tally.new_aggregates;
-            status.rounds += 1;
-        });
     }
 }

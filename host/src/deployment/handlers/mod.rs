@@ -172,8 +172,8 @@ impl Deployments {
         let plugin = Arc::clone(plugin);
         self.blocking(move |inner| {
             let upcasters = inner.active_upcasters().of_topics(&plugin.manifest.topics);
-            let mut upcasters = Chain::new(&upcasters, &inner.engine, &inner.config.limits);
-            let passed = trial::passes(&inner.engine, &inner.config.limits, &plugin, &mut upcasters, &store);
+            let upcasters = Chain::new(&upcasters, &inner.engine, &inner.config.limits);
+            let passed = trial::passes(&inner.config, &inner.engine, &plugin, upcasters, &store);
             passed.map_err(|error| Error::Rejected {
                 reason: format!("{}: the handler before decides on: {error}", plugin.origin),
             })

@@ -1,27 +1,31 @@
 //! Tries a new command handler on aggregates that there are, before it decides anything. A state that it cannot read, or
 //! reads otherwise, would be found by the customers of that aggregate, one after the other.
 
-use crate::aggregate_store::{self, Aggregate, Filter, Reader};
-use crate::command;
+use crate::aggregate_store::{self, Reader};
+use crate::command::{self, Alone};
+use crate::config::Config;
 use crate::plugin::Plugin;
 use crate::upcast::Chain;
-use crate::wasm::{self, Engine, Limits};
+use crate::wasm::Engine;
 use serde_json::Value;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 /// Aggregates that are tried.
 const AGGREGATES_MAX: usize = 64;
 /// Events that are folded for it in all; one long aggregate must not hold up a deployment.
-const EVENTS_MAX: usize = 10_000;
+const EVENTS_MAX: u64 = 10_000;
+/// Bytes of their data.
+const BYTES_MAX: u64 = 256 << 20;
 
 /// Why a new handler must not decide.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// It cannot be called.
     #[error("the handler does not start: {0}")]
-    Start(#[from] wasm::Error),
+    Start(command::Error),
     /// It fails at events that there are.
     #[error(
         "it cannot fold the events of {name} {id:?} that there are, up to version {version}: {source}. Have `evolve` take \
@@ -50,52 +54,49 @@ pub(super) enum Error {
 
 /// Folds some aggregates of a database by a new handler. Blocks.
 pub(super) fn passes(
+    config: &Config,
     engine: &Engine,
-    limits: &Limits,
-    plugin: &Plugin,
-    upcasters: &mut Chain,
+    plugin: &Arc<Plugin>,
+    upcasters: Chain,
     store: &Path,
 ) -> Result<(), Error> {
     // A stack that overflows in the host's part ends the process.
     thread::scope(|scope| {
-        let builder = thread::Builder::new().stack_size(limits.thread_stack_bytes());
-        let trying = builder.spawn_scoped(scope, || folds(engine, limits, plugin, upcasters, store))?;
+        let builder = thread::Builder::new().stack_size(config.limits.thread_stack_bytes());
+        let trying = builder.spawn_scoped(scope, || folds(config, engine, plugin, upcasters, store))?;
         trying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
 fn folds(
+    config: &Config,
     engine: &Engine,
-    limits: &Limits,
-    plugin: &Plugin,
-    upcasters: &mut Chain,
+    plugin: &Arc<Plugin>,
+    upcasters: Chain,
     store: &Path,
 ) -> Result<(), Error> {
     let reader = Reader::open(store)?;
-    let mut handler = wasm::Handler::new(engine, &plugin.component, &plugin.name, limits)?;
-    let mut events_left = EVENTS_MAX;
-    let topic = plugin.manifest.topics.first().map_or("", String::as_str);
+    let mut handler = Alone::new(plugin, engine, &config.limits, &config.commands).upcast_by(upcasters);
+    handler.start().map_err(Error::Start)?;
+    let (mut events_left, mut bytes_left) = (EVENTS_MAX, BYTES_MAX);
     let state_version = plugin.manifest.state_version;
-    for aggregate in reader.list(None, AGGREGATES_MAX)? {
-        let Aggregate { id, version, .. } = aggregate;
+    for (id, _) in reader.list(None, AGGREGATES_MAX)? {
+        let Some(aggregate) = reader.show(&id)? else { continue };
         let stored = aggregate.state.filter(|_| aggregate.state_version == state_version);
         // A state may be behind its events; a new form of it is folded from all of them.
-        let version = if stored.is_some() { aggregate.state_at } else { version };
-        let filter =
-            Filter { to_version: version, limit: events_left.saturating_add(1), ..Filter::default() };
-        let events = reader.events(&id, &filter)?;
-        if events.len() > events_left {
-            break;
-        }
-        events_left -= events.len();
+        let version = if stored.is_some() { aggregate.state_at } else { aggregate.version };
+        let left =
+            (events_left.checked_sub(version), bytes_left.checked_sub(reader.event_bytes(&id, version)?));
+        let (Some(events), Some(bytes)) = left else { break };
+        (events_left, bytes_left) = (events, bytes);
         let name = || plugin.name.clone();
-        let anew = match command::fold(&mut handler, topic, &id, None, &events, upcasters) {
-            Ok(anew) => anew,
+        let anew = match handler.fold(&id, version, &reader) {
+            Ok(anew) => anew.unwrap_or_default(),
             Err(source) => return Err(Error::Events { name: name(), id, version, source }),
         };
         let Some(stored) = stored else { continue };
         // As the new code writes it: a field that has come to it is no difference.
-        match command::fold(&mut handler, topic, &id, Some(&stored), &[], upcasters) {
+        match handler.evolve(&id, Some(&stored), &[]) {
             Ok(stored) if is_same(&stored, &anew) => {}
             Ok(_) => return Err(Error::Otherwise { name: name(), id, version, state_version }),
             Err(source) => return Err(Error::State { name: name(), id, version, source }),
