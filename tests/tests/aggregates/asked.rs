@@ -1,6 +1,6 @@
 //! Commands and aggregates by HTTP.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lantern_tests::api::Api;
 use lantern_tests::http::exchange;
 use lantern_tests::log::each_log;
@@ -203,6 +203,19 @@ fn the_events_of_an_aggregate_are_read_in_pages_by_version_and_by_time() -> Resu
         ensure!(page("from_version=8")? == (vec![], Value::Null));
         ensure!(page("until=2020-01-01T00:00:00Z")? == (vec![], Value::Null));
         ensure!(page("since=2020-01-01T00:00:00Z&limit=1")? == (vec![1], json!(2)));
+        // Cut at a time that an event has: from it on, and before it.
+        let body = api.aggregates(&format!("/{}/a%2Fb/events", accounts.name))?.body;
+        let times: Vec<&str> = body["events"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|event| event["time"].as_str())
+            .collect();
+        let last = *times.last().context("an event has a time")?;
+        let before = times.iter().position(|time| *time == last).unwrap_or_default() as u64;
+        ensure!(before > 0, "all events are of one time: {times:?}");
+        ensure!(page(&format!("since={last}"))? == ((before + 1..=7).collect(), Value::Null));
+        ensure!(page(&format!("until={last}"))? == ((1..=before).collect(), Value::Null));
         let body = api.aggregates(&format!("/{}/a%2Fb/events?limit=1", accounts.name))?.body;
         let event = &body["events"][0];
         ensure!(

@@ -110,6 +110,30 @@ fn states_of_another_version_are_folded_anew_one_by_one_or_all_at_once_and_back(
     })
 }
 
+// An aggregate may be more than a plugin has memory for: it is folded in pieces, by the trial of a handler and by its use.
+#[test]
+fn an_aggregate_that_is_larger_than_a_plugins_memory_is_folded_anew() -> Result<()> {
+    on(&Log::Embedded, |log| {
+        let accounts = Accounts::new("large");
+        let mut site = Site::new(log)?.with_settings("[limits]\nmemory_bytes_max = 50331648")?;
+        site.deploy(&accounts.handler(&["by:first"])?)?;
+        let mut host = site.start()?;
+        accounts.await_live(&mut host)?;
+        let api = site.api();
+        for _ in 0..100 {
+            let pad = ("Pad", json!({ "bytes": 800_000 }));
+            expect(api.command((&accounts.name, "ada"), pad, &[])?, 200)?;
+        }
+        accounts.deposit(&api, "ada", 5)?;
+        // With the same state version, too, the trial folds them all.
+        api.deploy(&accounts.handler(&["by:second"])?)?.done("swapped")?;
+        api.deploy(&accounts.handler(&["by:third", "state:2"])?)?.done("swapped")?;
+        ensure!(accounts.state(&api, "ada")? == json!({ "cents": 5, "events": 101, "state_version": 2 }));
+        ensure!(host.terminate()?.success());
+        Ok(())
+    })
+}
+
 // A handler is stopped to repair something; the next start must not quietly undo that. The log is the truth: what is kept
 // beside it can be thrown away.
 #[test]

@@ -92,6 +92,12 @@ fn commands_are_sent_and_aggregates_are_shown_with_a_host_and_without() -> Resul
                 check(&site, ["aggregate", "events", name, "ada", "--from-version", "2", "--json"], 0, &[])?;
             let events: Vec<Value> = said.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
             ensure!(events.len() == 1 && events[0]["correlation"] == "c-9", "{said}");
+            let time = events[0]["time"].as_str().context("an event has a time")?;
+            for (bound, version) in [("--since", 2), ("--until", 1)] {
+                let said = check(&site, ["aggregate", "events", name, "ada", bound, time, "--json"], 0, &[])?;
+                let events: Vec<Value> = said.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+                ensure!(events.len() == 1 && events[0]["version"] == version, "{bound} {time}: {said}");
+            }
             check(
                 &site,
                 ["aggregate", "events", name, "eve"],

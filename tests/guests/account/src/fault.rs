@@ -1,6 +1,7 @@
 //! What a faulty account does when a command tells it to.
 
 use super::Event;
+use lantern_sdk::Rejection;
 use serde::Deserialize;
 
 /// What goes wrong. Its names are the command's data: `"Loop"`.
@@ -20,6 +21,8 @@ pub enum Fault {
     Bytes,
     /// It decides an event that it cannot evolve.
     Evolve,
+    /// It rejects, with a detail of 2 MB.
+    Detail,
 }
 
 /// An event with this padding cannot be evolved.
@@ -27,8 +30,8 @@ const UNDIGESTED: &str = "cannot be evolved";
 
 impl Fault {
     /// Lets it happen.
-    pub(crate) fn happen(self) -> Vec<Event> {
-        match self {
+    pub(crate) fn happen(self) -> Result<Vec<Event>, Rejection> {
+        Ok(match self {
             Fault::Loop => loop {
                 std::hint::black_box(());
             },
@@ -38,11 +41,14 @@ impl Fault {
             Fault::Events => (0..1_000_000).map(|_| padded("")).collect(),
             Fault::Bytes => vec![padded(&"x".repeat(100 << 20))],
             Fault::Evolve => vec![padded(UNDIGESTED)],
-        }
+            Fault::Detail => {
+                return Err(Rejection::new("large", "it says a lot").detail(&"x".repeat(2 << 20)));
+            }
+        })
     }
 }
 
-fn padded(padding: &str) -> Event {
+pub(crate) fn padded(padding: &str) -> Event {
     Event::Padded { padding: padding.to_owned() }
 }
 

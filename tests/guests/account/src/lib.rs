@@ -45,6 +45,11 @@ pub enum Command {
     },
     /// Nothing has to happen.
     Touch,
+    /// Something of no importance happens, of so many bytes.
+    Pad {
+        /// How many.
+        bytes: usize,
+    },
     /// Something goes wrong, if the handler is faulty.
     Fault(Fault),
 }
@@ -103,7 +108,8 @@ impl Aggregate for Account {
             }
             Command::Withdraw { cents } => Ok(vec![Event::Withdrawn { cents, by: by() }]),
             Command::Touch => Ok(Vec::new()),
-            Command::Fault(fault) if words().any(|word| word == "faulty") => Ok(fault.happen()),
+            Command::Pad { bytes } => Ok(vec![fault::padded(&"x".repeat(bytes))]),
+            Command::Fault(fault) if words().any(|word| word == "faulty") => fault.happen(),
             Command::Fault(_) => Err(Rejection::new("sound", "this handler does as it should")),
         }
     }
