@@ -1,6 +1,7 @@
 //! Projects in every language, from `lantern new` to rows: what it makes is built, passes its own tests, and the pages under
 //! docs/getting-started do what they say.
 
+mod dev;
 mod languages;
 mod missing;
 mod pages;
@@ -12,6 +13,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use lantern_tests::native;
+use lantern_tests::python;
 use lantern_tests::site::{self, transcript};
 use lantern_tests::target;
 use tempfile::TempDir;
@@ -56,6 +58,10 @@ impl Desk {
             .env("CARGO_TARGET_DIR", &self.target)
             .env("TOOLCHAINS", native::toolchains()?)
             .stdin(Stdio::null());
+        if script.contains("$PYTEST") {
+            let python = python::for_tests()?;
+            command.env("PYTEST", format!("{} -m pytest", python.display()));
+        }
         Ok(command)
     }
 

@@ -75,3 +75,17 @@ fn every_getting_started_page_is_of_a_language_that_is_tested() -> Result<()> {
     }
     Ok(())
 }
+
+// Whoever chooses a language compares what it costs, and what has to be installed.
+#[test]
+fn the_tables_of_languages_have_a_row_for_each() -> Result<()> {
+    for page in ["languages.md", "building.md"] {
+        let text = fs::read_to_string(target::tests_dir().join("../docs").join(page))?;
+        let first = |line: &str| Some(line.strip_prefix("| ")?.split_once(" |")?.0.to_lowercase());
+        let rows: BTreeSet<String> = text.lines().filter_map(first).collect();
+        for language in LANGUAGES {
+            ensure!(rows.contains(language.name), "docs/{page} has no row for {}: {rows:?}", language.name);
+        }
+    }
+    Ok(())
+}
