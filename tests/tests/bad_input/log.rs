@@ -63,6 +63,56 @@ fn a_missing_topic_is_named_and_read_from_its_start_when_it_comes() -> Result<()
     })
 }
 
+// A topic that gets more partitions while it is read is read whole: also what is written to them before anybody has looked.
+#[test]
+fn a_partition_that_is_added_is_applied_from_its_start_and_can_be_verified() -> Result<()> {
+    each_log(|log| {
+        let topic = unique_topic("grows");
+        let mut site = Site::new(log)?;
+        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+        let mut host = site.start()?;
+        host.await_broker()?;
+        client::create_topic(site.address(), &topic, 1)?;
+        client::produce(site.address(), &topic, entries(0, 0..10))?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
+        let grown = site.lantern(["topics", "alter", &topic, "--partitions", "3"])?.output()?;
+        ensure!(grown.status.success(), "{}", transcript(&grown));
+        // Until its new partitions are given out.
+        client::create_topic(site.address(), &topic, 3)?;
+        let new = entries(0, 10..20).chain(entries(1, 0..10)).chain(entries(2, 0..10));
+        client::produce(site.address(), &topic, new)?;
+        let records = await_whole(&mut host, &site, "ledger", &topic)?;
+        ensure!(records.values().map(Vec::len).sum::<usize>() == 40, "not all of it was written");
+        let verified = site.lantern(["verify", "ledger"])?.output()?;
+        ensure!(verified.status.success(), "{}", transcript(&verified));
+        Ok(())
+    })
+}
+
+// Who deletes a topic by mistake makes it anew or restores it; nothing has to be restarted for that. What comes then is not what
+// the read model is of, and that is not passed over either.
+#[test]
+fn a_topic_that_is_deleted_under_a_projection_is_waited_for_and_not_mistaken_for_another() -> Result<()> {
+    each_log(|log| {
+        let topic = unique_topic("deleted");
+        let mut site = Site::new(log)?;
+        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+        let mut host = site.start()?;
+        host.await_broker()?;
+        client::create_topic(site.address(), &topic, 1)?;
+        client::produce(site.address(), &topic, entries(0, 0..10))?;
+        await_whole(&mut host, &site, "ledger", &topic)?;
+        let deleted = site.lantern(["topics", "delete", &topic, "--yes"])?.output()?;
+        ensure!(deleted.status.success(), "{}", transcript(&deleted));
+        let error = host.await_error("ledger", &["no topic", &topic])?;
+        let state = site.projection("ledger")?.context("it has no status")?;
+        ensure!(state["state"] == "paused", "{error}: {state}");
+        client::create_topic(site.address(), &topic, 1)?;
+        host.await_error("ledger", &["truncated", &topic, "10"])?;
+        Ok(())
+    })
+}
+
 // Machines start in any order.
 #[test]
 fn a_broker_that_comes_after_lantern_is_waited_for() -> Result<()> {
@@ -98,7 +148,7 @@ fn check_waiting(address: &str, start_broker: impl FnOnce() -> Result<()>) -> Re
 // Retention that is shorter than an outage deletes events that were never applied. Going on
 // silently would leave a read model that is the fold of nothing.
 #[test]
-fn a_log_truncated_under_a_read_model_halts_it_and_says_what_is_missing() -> Result<()> {
+fn a_log_truncated_under_a_read_model_halts_it_and_is_gone_on_with_only_when_told_to() -> Result<()> {
     each_log(|log| {
         let (topic, other) = (unique_topic("truncated"), unique_topic("whole"));
         let mut site = Site::new(log)?;
@@ -108,7 +158,7 @@ fn a_log_truncated_under_a_read_model_halts_it_and_says_what_is_missing() -> Res
         client::create_topic(site.address(), &topic, 2)?;
         client::create_topic(site.address(), &other, 1)?;
         client::produce(site.address(), &topic, entries(0, 0..40).chain(entries(1, 0..40)))?;
-        await_whole(&mut host, &site, "ledger", &topic)?;
+        let mut applied = await_whole(&mut host, &site, "ledger", &topic)?;
         host.terminate()?;
 
         // The log goes on while the ledger is away.
@@ -130,6 +180,19 @@ fn a_log_truncated_under_a_read_model_halts_it_and_says_what_is_missing() -> Res
         await_whole(&mut host, &site, "other", &other)?;
         let there = site.read_model("ledger")?.checkpoints(&topic)?;
         ensure!(there.get(&0) == Some(&40), "the checkpoint went from 40 to {there:?}");
+        host.terminate()?;
+
+        // Whoever would rather have the rest has it, behind the rows that are there.
+        let site = site.with_settings("[projections.ledger]\non_truncated = \"earliest\"")?;
+        let mut host = site.start()?;
+        host.await_broker()?;
+        host.await_said("going on at 60, as on_truncated says")?;
+        host.await_checkpoint("ledger", &topic, &[(0, 80), (1, 40)])?;
+        let left = client::read_committed(site.address(), &topic)?;
+        ensure!(left[&0].len() == 20 && left[&1].len() == 40, "{} and {}", left[&0].len(), left[&1].len());
+        applied.entry(0).or_default().extend(left[&0].iter().cloned());
+        let events = check_ledger(&site.read_model("ledger")?, &topic, &applied)?;
+        ensure!(events == 100, "{events} events are applied");
         Ok(())
     })
 }
