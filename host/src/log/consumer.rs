@@ -309,7 +309,7 @@ mod tests {
         };
         let broker = start(lantern_broker::Options::default().listen);
         let address = broker.address();
-        let client = Client::new(&Options::new(&address.to_string())).unwrap();
+        let client = Client::new(&Options::new(address.to_string())).unwrap();
         assert!(client.create_topic("t", 1).unwrap());
         let mut consumer = client.consumer("c", &[]).unwrap();
         runtime.block_on(broker.shutdown()).unwrap();
