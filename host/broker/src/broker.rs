@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::folder::{self, Lock};
 use crate::group::{Groups, Offsets};
 use crate::log::Syncer;
+use crate::memory::Budget;
 use crate::options::{Fsync, Options};
 use crate::security::{self, Door, Inside, Login};
 use crate::topics::{self, Topics};
@@ -67,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) topics: Arc<Topics>,
     pub(crate) transactions: Transactions,
     pub(crate) groups: Groups,
+    pub(crate) requests_memory: Budget,
+    pub(crate) answers_memory: Budget,
     // Released last, when nothing writes any more.
     _lock: Lock,
 }
@@ -78,8 +81,19 @@ impl Core {
         let syncer = Arc::new(Syncer::start().map_err(Error::Threads)?);
         let topics = Arc::new(Topics::open(&options, &syncer)?);
         let offsets = Arc::new(Offsets::open(&options.dir, options.fsync, &syncer)?);
+        if let Err(error) = offsets.delete_unknown(|topic| topics.get(topic).is_some()) {
+            tracing::warn!(%error, "offsets of deleted topics remain until the next start");
+        }
         let transactions = Transactions::open(&options, &syncer, &topics, &offsets)?;
-        Ok(Core { topics, transactions, groups: Groups::new(&options, &offsets), options, _lock: lock })
+        Ok(Core {
+            topics,
+            transactions,
+            groups: Groups::new(&options, &offsets),
+            requests_memory: Budget::of_requests(options.request_bytes_max),
+            answers_memory: Budget::of_answers(options.fetch_bytes_max),
+            options,
+            _lock: lock,
+        })
     }
 
     /// Forces everything to the disk, so that the next start takes no time.

@@ -5,10 +5,10 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// The format that this version reads and writes.
-const FORMAT: &str = "lantern-log 2";
-/// The one before, without checkpoints, indexes and compaction. What it has is read as it is; what
-/// it lacks is made by and by.
-const FORMAT_BEFORE: &str = "lantern-log 1";
+const FORMAT: &str = "lantern-log 3";
+/// Those before: 1 without checkpoints, indexes and compaction, 2 without checksums of the catalog and of `log-start`.
+/// What they have is read as it is; what they lack is made by and by.
+const FORMATS_BEFORE: [&str; 2] = ["lantern-log 1", "lantern-log 2"];
 
 /// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +88,8 @@ fn check_format(dir: &Path) -> Result<(), Error> {
     };
     match fs::read_to_string(&path) {
         Ok(found) if found.trim() == FORMAT => Ok(()),
-        Ok(found) if found.trim() == FORMAT_BEFORE => {
-            tracing::info!(folder = %dir.display(), from = FORMAT_BEFORE, to = FORMAT, "the log is taken over from an earlier version");
+        Ok(found) if FORMATS_BEFORE.contains(&found.trim()) => {
+            tracing::info!(folder = %dir.display(), from = found.trim(), to = FORMAT, "the log is taken over from an earlier version");
             write()
         }
         Ok(found) => Err(Error::Format { dir: dir.to_path_buf(), found: found.trim().to_owned() }),

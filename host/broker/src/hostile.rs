@@ -21,7 +21,7 @@ use crate::api::{Session, text, transactions};
 use crate::broker::Core;
 use crate::group::Committed;
 use crate::log::batch::{self, Header};
-use crate::log::records;
+use crate::log::{log_start_sum, records};
 use crate::options::{Fsync, Options};
 use crate::wire::dispatch::{Reply, dispatch};
 
@@ -120,11 +120,12 @@ impl Folder {
             assert!(core.groups.offsets.commit("group", vec![committed]).await);
             transactions::init_producer_id(&port.session, 4, request).await;
         });
+        partition.delete_before(2).unwrap();
         core.topics.settle().unwrap();
         drop((topic, core, port));
         let partition = dir.join("topics").join(TOPIC).join("0");
         let mut paths: Vec<PathBuf> = fs::read_dir(partition).unwrap().map(|it| it.unwrap().path()).collect();
-        paths.extend(["transactions.journal", "offsets.journal"].map(|name| dir.join(name)));
+        paths.extend(["transactions.journal", "offsets.journal", "catalog.json"].map(|name| dir.join(name)));
         paths.sort();
         let files = paths.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
         Folder { dir: dir.to_path_buf(), files }
@@ -189,13 +190,13 @@ fn seal_batch(bytes: &mut [u8]) {
 }
 
 /// Makes the checksums of a file right, as far as its content has any.
-fn seal(path: &Path, bytes: &mut [u8]) {
+fn seal(path: &Path, bytes: &mut Vec<u8>) {
     /// A magic number of eight bytes is before everything but batches.
     const MAGIC_BYTES: usize = 8;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let sum = |bytes: &[u8]| crc32c::crc32c(bytes).to_le_bytes();
     if name.ends_with(".log") {
-        let mut rest = bytes;
+        let mut rest = &mut bytes[..];
         while let Some(field) = rest.get(8..12) {
             let length = 12 + u32::from_be_bytes([field[0], field[1], field[2], field[3]]) as usize;
             let Some((batch, after)) = rest.split_at_mut_checked(length) else { break };
@@ -209,6 +210,11 @@ fn seal(path: &Path, bytes: &mut [u8]) {
             let Some((payload, after)) = after.split_at_mut_checked(length) else { break };
             head[4..].copy_from_slice(&sum(payload));
             rest = after;
+        }
+    } else if name == "log-start" {
+        if let Some(offset) = std::str::from_utf8(bytes).ok().and_then(|text| text.split_whitespace().next())
+        {
+            *bytes = format!("{offset} {}\n", log_start_sum(offset)).into_bytes();
         }
     } else if name == "checkpoint" && bytes.len() > MAGIC_BYTES + 4 {
         let (head, payload) = bytes.split_at_mut(MAGIC_BYTES + 4);

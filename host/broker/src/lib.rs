@@ -31,11 +31,17 @@
 //! - `log`: the storage of a partition: segments, indexes, producers, checkpoints, recovery, group
 //!   commit, retention, compaction.
 //! - `journal`: an append-only file of small state changes.
+//! - `buffers`: memory for large reads, used again.
+//! - `memory`: a bound on what large requests and answers take together.
+//! - `crash`: where tests have the process end.
+//! - `reserve`: room that is kept for a full disk.
 //! - `options`: what a user can set.
 //! - `security`: what a listener asks for, credentials, SASL, TLS, bounds on strangers.
 
 mod api;
 mod broker;
+mod buffers;
+mod crash;
 mod folder;
 mod group;
 mod handshake;
@@ -44,8 +50,10 @@ mod handshake;
 pub mod hostile;
 mod journal;
 mod log;
+mod memory;
 mod options;
 mod poison;
+mod reserve;
 mod security;
 mod server;
 mod topics;

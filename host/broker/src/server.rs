@@ -6,10 +6,12 @@
 //! other share one fsync.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -31,6 +33,9 @@ const REPLIES_MAX: usize = 64;
 /// An answer from this size on is taken by the writer before the next request is read, so that a client that asks
 /// and does not read cannot fill the memory.
 const LARGE_REPLY_BYTES: usize = 64 << 10;
+/// So much of an answer, or all of it, is taken within `write_ms_max`: a slow client takes its time for a large one,
+/// and one that takes a byte now and then does not hold it for ever.
+const PROGRESS_BYTES: usize = 1 << 20;
 /// Pause after the system could not accept a connection, for instance for want of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -209,7 +214,7 @@ where
         }
     }
     drop(visitor);
-    frames.allow(options.request_bytes_max);
+    frames.allow(options.request_bytes_max, &session.core.requests_memory);
     let write_max = Duration::from_millis(options.write_ms_max);
     let (replies, queue) = mpsc::channel(REPLIES_MAX);
     let mut writing = tokio::spawn(write(writer, queue, write_max));
@@ -245,7 +250,7 @@ async fn read<R: AsyncRead + Unpin>(
             Reply::None => continue,
             reply => reply,
         };
-        let is_large = matches!(&reply, Reply::Ready(bytes) if bytes.len() >= LARGE_REPLY_BYTES);
+        let is_large = matches!(&reply, Reply::Ready(answer) if answer.remaining() >= LARGE_REPLY_BYTES);
         if replies.send(reply).await.is_err() {
             return Ok(());
         }
@@ -263,17 +268,25 @@ async fn write<W: AsyncWrite + Unpin>(
     write_max: Duration,
 ) -> Result<(), Error> {
     while let Some(reply) = queue.recv().await {
-        let bytes = match reply {
-            Reply::Ready(bytes) => bytes,
-            Reply::Later(bytes) => bytes.await?,
+        let mut answer = match reply {
+            Reply::Ready(answer) => answer,
+            Reply::Later(bytes) => bytes.await?.into(),
             Reply::None => continue,
         };
-        let sending = async {
-            writer.write_all(&bytes).await?;
-            // TLS keeps bytes until then.
-            writer.flush().await
-        };
-        timeout(write_max, sending).await.map_err(|_| Error::Stuck)??;
+        let mut deadline = Instant::now() + write_max;
+        let mut taken = 0;
+        while answer.has_remaining() {
+            let writing = writer.write_buf(&mut answer);
+            taken += match timeout_at(deadline, writing).await.map_err(|_| Error::Stuck)?? {
+                0 => return Err(Error::Io(ErrorKind::WriteZero.into())),
+                count => count,
+            };
+            if taken >= PROGRESS_BYTES {
+                (taken, deadline) = (0, Instant::now() + write_max);
+            }
+        }
+        // TLS keeps bytes until then.
+        timeout_at(deadline, writer.flush()).await.map_err(|_| Error::Stuck)??;
     }
     // TLS says good-bye, so that nobody takes a cut for the end.
     let _gone = timeout(write_max, writer.shutdown()).await;

@@ -148,7 +148,7 @@ fn a_folder_of_the_format_before_is_taken_over() {
     });
     let seen = read_to_end(&host.consumer("old", Offset::Beginning, &[]), 1);
     assert_eq!(payloads(&seen), ["kept"]);
-    assert_eq!(std::fs::read_to_string(host.dir.path().join("format")).unwrap(), "lantern-log 2\n");
+    assert_eq!(std::fs::read_to_string(host.dir.path().join("format")).unwrap(), "lantern-log 3\n");
 }
 
 // The settings are not only stored: records go by size, and of a key the newest stays.

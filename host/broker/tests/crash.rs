@@ -1,7 +1,8 @@
 //! A process that is killed keeps its word: a real broker, SIGKILLed at random moments under load.
 //!
 //! Segments are tiny and maintenance never rests, so that the moments fall into the roll of segments,
-//! into checkpoints, retention and compaction as well, and into the ends of transactions.
+//! into checkpoints, retention and compaction as well, and into the ends of transactions. Where that must not be left
+//! to chance, the process ends itself.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
@@ -9,15 +10,17 @@ mod support;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use support::{Random, read_to_end, transactional};
 
@@ -26,6 +29,20 @@ const PARTITIONS: i32 = 3;
 const RECORDS_PER_TRANSACTION: i32 = 7;
 /// Keys of the topic that is compacted.
 const KEYS: usize = 40;
+/// Where the process ends itself, between two steps that belong together.
+const PLACES: [&str; 11] = [
+    "transaction-decided",
+    "transaction-marked",
+    "transaction-offsets",
+    "transaction-completed",
+    "segment-begun",
+    "log-start-stored",
+    "segment-removed",
+    "indexes-stored",
+    "segment-compacted",
+    "swap-declared",
+    "swap-emptied",
+];
 /// How long a client may take to get over the last kill.
 const RECOVERY: Duration = Duration::from_secs(60);
 
@@ -33,13 +50,32 @@ const RECOVERY: Duration = Duration::from_secs(60);
 struct Process(Child);
 
 impl Process {
-    fn start(dir: &Path, listen: &str) -> (Process, String) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_lantern-broker"))
+    fn command(dir: &Path, listen: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lantern-broker"));
+        command
             .args(["--dir", dir.to_str().unwrap(), "--listen", listen])
             .args(["--segment-bytes", "20000", "--maintain-every-ms", "5"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped());
+        command
+    }
+
+    /// Starts it, and waits until it has ended itself at `place`.
+    fn ends_at(dir: &Path, listen: &str, place: &str) {
+        let child = Process::command(dir, listen).env("LANTERN_CRASH_AT", place).spawn().unwrap();
+        let mut process = Process(child);
+        let deadline = Instant::now() + RECOVERY;
+        let status = loop {
+            if let Some(status) = process.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "{place} is never reached");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(status.signal(), Some(9), "{place}: {status}");
+    }
+
+    fn start(dir: &Path, listen: &str) -> (Process, String) {
+        let mut child = Process::command(dir, listen).spawn().unwrap();
         let mut address = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
         assert!(!address.is_empty(), "the broker did not start; its reason is on stderr");
@@ -115,10 +151,11 @@ fn produce_transactions(address: &str, id: &str, seed: u64, stop: &AtomicBool) -
     let mut random = Random(seed);
     let mut outcomes = Vec::new();
     let mut producer = new_transactional(address, id);
+    let group = group(address, id);
     while !stop.load(Ordering::Relaxed) {
         let number = outcomes.len();
         let commit = random.below(4) > 0;
-        let (outcome, healthy) = transaction(&producer, id, number, commit);
+        let (outcome, healthy) = transaction(&producer, &group, id, number, commit);
         outcomes.push(outcome);
         if !healthy {
             producer = new_transactional(address, id);
@@ -127,8 +164,26 @@ fn produce_transactions(address: &str, id: &str, seed: u64, stop: &AtomicBool) -
     outcomes
 }
 
-/// Runs one transaction; returns what is known of it, and whether the producer can go on.
-fn transaction(producer: &BaseProducer, id: &str, number: usize, commit: bool) -> (Outcome, bool) {
+/// A consumer of the group whose offsets are committed with the transactions of `id`.
+fn group(address: &str, id: &str) -> BaseConsumer {
+    support::client(address, &[("group.id", id)]).create().unwrap()
+}
+
+/// What the group of a transaction has read, in a topic that has nothing to do with it.
+fn read_up_to(offset: Offset) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("plain", 0, offset).unwrap();
+    list
+}
+
+/// Runs one transaction, which commits its number as an offset; returns what is known of it, and whether the producer can go on.
+fn transaction(
+    producer: &BaseProducer,
+    group: &BaseConsumer,
+    id: &str,
+    number: usize,
+    commit: bool,
+) -> (Outcome, bool) {
     if producer.begin_transaction().is_err() {
         return (Outcome::Aborted, false);
     }
@@ -138,6 +193,11 @@ fn transaction(producer: &BaseProducer, id: &str, number: usize, commit: bool) -
         if producer.send(record).is_err() {
             return (Outcome::Unknown, false);
         }
+    }
+    let offset = read_up_to(Offset::Offset(number as i64));
+    let metadata = group.group_metadata().unwrap();
+    if producer.send_offsets_to_transaction(&offset, &metadata, Duration::from_secs(20)).is_err() {
+        return (Outcome::Aborted, false);
     }
     if !commit {
         // Whatever becomes of the abort, nobody decided to commit.
@@ -236,6 +296,14 @@ fn check_transactions(address: &str, producers: &BTreeMap<String, Vec<Outcome>>)
     }
     let whole: Vec<i32> = (0..RECORDS_PER_TRANSACTION).collect();
     for (id, outcomes) in producers {
+        let newest = found.keys().filter(|(of, _)| of == id).map(|(_, number)| *number as i64).max();
+        let committed = group(address, id).committed_offsets(read_up_to(Offset::Invalid), RECOVERY).unwrap();
+        let expected = newest.map_or(Offset::Invalid, Offset::Offset);
+        assert_eq!(
+            committed.elements()[0].offset(),
+            expected,
+            "{id}: the offsets are not of the newest transaction"
+        );
         for (number, outcome) in outcomes.iter().enumerate() {
             let mut records = found.remove(&(id.clone(), number)).unwrap_or_default();
             records.sort_unstable();
@@ -293,6 +361,15 @@ fn nothing_acknowledged_is_lost_nothing_is_half_committed_and_nothing_is_there_t
         process.kill();
         process = Process::start(dir.path(), &address).0;
     }
+    process.kill();
+    for place in PLACES {
+        Process::ends_at(dir.path(), &address, place);
+        process = Process::start(dir.path(), &address).0;
+        // Clients get to work on what was left.
+        std::thread::sleep(Duration::from_millis(100));
+        process.kill();
+    }
+    process = Process::start(dir.path(), &address).0;
     std::thread::sleep(Duration::from_millis(300));
     stop.store(true, Ordering::Relaxed);
     let [plain, newest, window] = numbers.map(|thread| thread.join().unwrap());

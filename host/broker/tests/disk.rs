@@ -4,12 +4,15 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rdkafka::Offset;
+use lantern_tests::report::skip;
+use rdkafka::admin::AdminOptions;
+use rdkafka::{Offset, TopicPartitionList};
 
-use support::{payloads, read_to_end};
+use support::{Host, block_on, payloads, read_to_end};
 
 /// Blocks of 512 bytes that a file may have.
 const BLOCKS_MAX: u32 = 200;
@@ -18,7 +21,7 @@ const BLOCKS_MAX: u32 = 200;
 struct Limited(Child);
 
 impl Limited {
-    fn start(dir: &std::path::Path) -> (Limited, String) {
+    fn start(dir: &Path) -> (Limited, String) {
         let script = format!("trap '' XFSZ; ulimit -S -f {BLOCKS_MAX}; exec \"$@\"");
         let mut child = Command::new("sh")
             .args(["-c", &script, "sh", env!("CARGO_BIN_EXE_lantern-broker"), "--dir"])
@@ -79,10 +82,78 @@ fn a_full_disk_refuses_producers_until_there_is_room_and_loses_nothing() {
     };
     assert_eq!(read(), written);
     if !broker.make_room() {
-        println!("skipped: prlimit is not installed, so there is no way to make room");
+        skip("prlimit, to make room on the disk");
         return;
     }
     support::send(&producer, "full", "after").unwrap();
     written.push("after".to_owned());
     assert_eq!(read(), written);
+}
+
+/// A small disk of its own, in memory. Unmounted when dropped.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    /// `None` where this user may not mount.
+    fn mount() -> Option<Disk> {
+        let disk = Disk(tempfile::tempdir().unwrap());
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]).arg(disk.0.path());
+        mount.output().is_ok_and(|output| output.status.success()).then_some(disk)
+    }
+
+    /// Takes what is left, to the last block.
+    fn fill(&self) {
+        let others = self.0.path().join("others");
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(others).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // One that was never mounted is removed as a folder.
+        let _ended = Command::new("umount").arg("--lazy").arg(self.0.path()).output();
+    }
+}
+
+// Who deletes records because the disk is full must not be told that the disk is full.
+#[test]
+fn room_can_be_made_on_a_disk_that_is_full_to_the_last_block() {
+    let Some(disk) = Disk::mount() else {
+        skip("the right to mount a small disk: run the tests as root");
+        return;
+    };
+    let dir = disk.0.path().join("log");
+    let reserve = dir.join("reserve");
+    let host = Host::with(move |options| {
+        options.dir.clone_from(&dir);
+        options.segment_bytes_max = 200_000;
+        options.maintain_every_ms = 10;
+    });
+    for topic in ["records", "topic"] {
+        host.create(topic, 1);
+    }
+    let producer = host.producer(&[("message.timeout.ms", "1000"), ("linger.ms", "0")]);
+    let admin = host.admin();
+    let payload = "x".repeat(50_000);
+    for topic in ["topic", "records"] {
+        for _ in 0..8 {
+            support::send(&producer, topic, &payload).unwrap();
+        }
+    }
+    disk.fill();
+    while support::send(&producer, "records", &payload).is_ok() {}
+
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset("records", 0, Offset::Offset(7)).unwrap();
+    let deleted = block_on(admin.delete_records(&before, &AdminOptions::new())).unwrap();
+    assert_eq!(deleted.elements()[0].offset(), Offset::Offset(7));
+    support::send(&producer, "records", "after").unwrap();
+
+    support::eventually("there is room to keep again", || reserve.exists());
+    disk.fill();
+    while support::send(&producer, "records", &payload).is_ok() {}
+    block_on(admin.delete_topics(&["topic"], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+    support::send(&producer, "records", "after").unwrap();
 }

@@ -9,26 +9,43 @@ use std::time::Duration;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::FetchPartition;
 use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{FetchRequest, FetchResponse};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use uuid::Uuid;
 
-use super::Session;
+use super::{Session, once};
 use crate::log::batch::LEADER_EPOCH;
-use crate::log::{Partition, ReadError, Slice, Waiter};
+use crate::log::{self, Partition, Planned, ReadError, Slice, Waiter};
+use crate::memory::LARGE_BYTES;
 use crate::topics::Topic;
 
 /// Topics are named by id from this version.
 const IDS_FROM: i16 = 13;
+/// Reads from this size on are taken off the threads that serve connections.
+const LARGE_READ_BYTES: usize = 256 << 10;
+/// What an answer may have while the memory for large ones is used up.
+const FRUGAL_BYTES: usize = 64 << 10;
 /// No client waits longer than this, whatever it asks for.
 const WAIT_MS_MAX: i32 = 300_000;
 
 /// The topics of a request, found once; `None` where there is no such topic.
 type Found = Vec<Option<Arc<Topic>>>;
 
-pub(crate) async fn answer(session: &Session, version: i16, request: FetchRequest) -> FetchResponse {
+/// The answer, and what it holds of the memory for large ones.
+type Answer = (FetchResponse, Option<OwnedSemaphorePermit>);
+
+pub(crate) async fn answer(session: &Session, version: i16, mut request: FetchRequest) -> Answer {
     if request.session_id != 0 {
         // We never gave out a session.
-        return FetchResponse::default().with_error_code(ResponseError::FetchSessionIdNotFound.code());
+        let error = ResponseError::FetchSessionIdNotFound;
+        return (FetchResponse::default().with_error_code(error.code()), None);
+    }
+    let mut is_first = once(|place: &(TopicName, Uuid, i32)| place.clone());
+    for topic in &mut request.topics {
+        let (name, id) = (&topic.topic, topic.topic_id);
+        topic.partitions.retain(|asked| is_first(&(name.clone(), id, asked.partition)));
     }
     let topics: Found = request
         .topics
@@ -42,17 +59,25 @@ pub(crate) async fn answer(session: &Session, version: i16, request: FetchReques
     let deadline = Instant::now() + wait;
     let registration = Registration::new(&request, &topics);
     let mut closing = session.closing.clone();
+    let bytes_max = usize::try_from(request.max_bytes).unwrap_or(0).min(session.core.options.fetch_bytes_max);
+    let mut is_late = wait.is_zero();
     loop {
-        let gathered = gather(session, &request, &topics);
+        let mut gathered = gather(&request, &topics, bytes_max);
         let enough = gathered.bytes >= usize::try_from(request.min_bytes).unwrap_or(0);
-        if enough || gathered.failed || wait.is_zero() || *closing.borrow() {
-            return respond(version, request, gathered);
+        if enough || gathered.failed || is_late || *closing.borrow() {
+            let mut memory = None;
+            if gathered.bytes >= LARGE_BYTES {
+                memory = session.core.answers_memory.take(gathered.bytes);
+                if memory.is_none() {
+                    gathered = gather(&request, &topics, bytes_max.min(FRUGAL_BYTES));
+                }
+            }
+            return (respond(version, request, &topics, gathered), memory);
         }
+        // Nothing was read yet.
         tokio::select! {
             () = registration.waiter.woken() => {}
-            () = tokio::time::sleep_until(deadline) => {
-                return respond(version, request, gathered);
-            }
+            () = tokio::time::sleep_until(deadline) => is_late = true,
             _ = closing.changed() => {}
         }
     }
@@ -93,9 +118,10 @@ impl Drop for Registration {
     }
 }
 
-/// What all partitions of a request have at one moment.
+/// What all partitions of a request have at one moment, to be read.
 struct Gathered {
-    outcomes: Vec<Vec<Result<Slice, Failure>>>,
+    outcomes: Vec<Vec<Result<Planned, Failure>>>,
+    /// About how much it is.
     bytes: usize,
     failed: bool,
 }
@@ -112,9 +138,7 @@ impl Failure {
     }
 }
 
-fn gather(session: &Session, request: &FetchRequest, topics: &Found) -> Gathered {
-    let wanted = usize::try_from(request.max_bytes).unwrap_or(0);
-    let bytes_max = wanted.min(session.core.options.fetch_bytes_max);
+fn gather(request: &FetchRequest, topics: &Found, bytes_max: usize) -> Gathered {
     let mut gathered =
         Gathered { outcomes: Vec::with_capacity(request.topics.len()), bytes: 0, failed: false };
     for (asked, topic) in request.topics.iter().zip(topics) {
@@ -122,9 +146,9 @@ fn gather(session: &Session, request: &FetchRequest, topics: &Found) -> Gathered
         for partition in &asked.partitions {
             let room = bytes_max.saturating_sub(gathered.bytes);
             let first = gathered.bytes == 0;
-            let outcome = read(request, topic.as_deref(), partition, room, first);
+            let outcome = plan(request, topic.as_deref(), partition, room, first);
             match &outcome {
-                Ok(slice) => gathered.bytes += slice.records.len(),
+                Ok(planned) => gathered.bytes += planned.bytes(),
                 Err(_) => gathered.failed = true,
             }
             outcomes.push(outcome);
@@ -134,13 +158,13 @@ fn gather(session: &Session, request: &FetchRequest, topics: &Found) -> Gathered
     gathered
 }
 
-fn read(
+fn plan(
     request: &FetchRequest,
     topic: Option<&Topic>,
     asked: &FetchPartition,
     room: usize,
     first: bool,
-) -> Result<Slice, Failure> {
+) -> Result<Planned, Failure> {
     let Some(topic) = topic else {
         let error = match request.topics.iter().any(|topic| !topic.topic_id.is_nil()) {
             true => ResponseError::UnknownTopicId,
@@ -154,22 +178,20 @@ fn read(
     check_epoch(asked.current_leader_epoch).map_err(Failure::new)?;
     let bytes_max = room.min(usize::try_from(asked.partition_max_bytes).unwrap_or(0));
     let committed = request.isolation_level == 1;
-    partition
-        .read(asked.fetch_offset, bytes_max, first, committed)
-        .map_err(|error| match error {
-            ReadError::OutOfRange { log_start, end, .. } => Failure {
-                error: ResponseError::OffsetOutOfRange,
-                log_start,
-                high_watermark: end,
-            },
-            ReadError::Storage(error) => {
-                tracing::error!(topic = %topic.name, partition = asked.partition, offset = asked.fetch_offset, %error, "records could not be read");
-                Failure::new(match error {
-                    crate::log::Error::Damaged { .. } => ResponseError::CorruptMessage,
-                    _ => ResponseError::KafkaStorageError,
-                })
-            }
-        })
+    partition.plan(asked.fetch_offset, bytes_max, first, committed).map_err(|error| match error {
+        ReadError::OutOfRange { log_start, end, .. } => {
+            Failure { error: ResponseError::OffsetOutOfRange, log_start, high_watermark: end }
+        }
+        ReadError::Storage(error) => unreadable(topic, asked, &error),
+    })
+}
+
+fn unreadable(topic: &Topic, asked: &FetchPartition, error: &log::Error) -> Failure {
+    tracing::error!(topic = %topic.name, partition = asked.partition, offset = asked.fetch_offset, %error, "records could not be read");
+    Failure::new(match error {
+        log::Error::Damaged { .. } => ResponseError::CorruptMessage,
+        _ => ResponseError::KafkaStorageError,
+    })
 }
 
 /// Checks the leader epoch that a client believes in; -1 is none.
@@ -180,27 +202,49 @@ pub(crate) fn check_epoch(epoch: i32) -> Result<(), ResponseError> {
     }
 }
 
-fn respond(version: i16, request: FetchRequest, gathered: Gathered) -> FetchResponse {
+/// Reads what was gathered.
+fn respond(version: i16, request: FetchRequest, topics: &Found, gathered: Gathered) -> FetchResponse {
+    // A large read may have to wait for the disk, which must not hold up other connections.
+    match gathered.bytes >= LARGE_READ_BYTES {
+        true => aside(|| read(version, request, topics, gathered)),
+        false => read(version, request, topics, gathered),
+    }
+}
+
+fn read(version: i16, request: FetchRequest, topics: &Found, gathered: Gathered) -> FetchResponse {
     let committed = request.isolation_level == 1;
     let responses = request
         .topics
         .into_iter()
+        .zip(topics)
         .zip(gathered.outcomes)
-        .map(|(topic, outcomes)| {
-            let partitions = topic
-                .partitions
-                .iter()
-                .zip(outcomes)
-                .map(|(asked, outcome)| partition_data(version, asked.partition, outcome, committed))
-                .collect();
-            let response = FetchableTopicResponse::default().with_partitions(partitions);
+        .map(|((asked, topic), outcomes)| {
+            let partitions = asked.partitions.iter().zip(outcomes).map(|(asked, planned)| {
+                let outcome = planned.and_then(|planned| {
+                    planned.read().map_err(|error| match topic {
+                        Some(topic) => unreadable(topic, asked, &error),
+                        None => Failure::new(ResponseError::UnknownTopicOrPartition),
+                    })
+                });
+                partition_data(version, asked.partition, outcome, committed)
+            });
+            let response = FetchableTopicResponse::default().with_partitions(partitions.collect());
             match version {
-                ..IDS_FROM => response.with_topic(topic.topic),
-                _ => response.with_topic_id(topic.topic_id),
+                ..IDS_FROM => response.with_topic(asked.topic),
+                _ => response.with_topic_id(asked.topic_id),
             }
         })
         .collect();
     FetchResponse::default().with_responses(responses)
+}
+
+/// Runs blocking work while other threads take over this one's tasks, where that is possible.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 fn partition_data(

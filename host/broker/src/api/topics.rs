@@ -37,9 +37,11 @@ impl Error {
             Error::Name(_) => ResponseError::InvalidTopicException,
             Error::Partitions { .. } => ResponseError::InvalidPartitions,
             Error::Config(_) => ResponseError::InvalidConfig,
-            Error::Partition { .. } | Error::Io { .. } | Error::Catalog { .. } | Error::Unlisted(_) => {
-                ResponseError::KafkaStorageError
-            }
+            Error::Partition { .. }
+            | Error::Io { .. }
+            | Error::Catalog { .. }
+            | Error::Damaged(_)
+            | Error::Unlisted(_) => ResponseError::KafkaStorageError,
         }
     }
 }
@@ -246,7 +248,11 @@ pub(crate) async fn delete(
 }
 
 async fn delete_one(session: &Session, name: String) -> Result<(), Failure> {
-    session.blocking(move |core| core.topics.delete(&name)).await??;
+    let topic = name.clone();
+    session.blocking(move |core| core.topics.delete(&topic)).await??;
+    if !session.core.groups.offsets.delete_topic(&name).await {
+        tracing::warn!(topic = name, "offsets of a deleted topic remain until the next start");
+    }
     Ok(())
 }
 
@@ -316,7 +322,7 @@ async fn delete_before(
         -1 => partition.positions().high_watermark,
         offset => offset,
     };
-    let outcome = session.blocking(move |_| partition.delete_before(offset)).await?;
+    let outcome = session.blocking(move |core| core.topics.delete_records(&partition, offset)).await?;
     match outcome {
         Ok(Some(log_start)) => Ok(log_start),
         Ok(None) => Err(ResponseError::OffsetOutOfRange),

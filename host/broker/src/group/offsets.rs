@@ -112,6 +112,37 @@ impl Offsets {
         self.change(Entry::DeleteGroup { group }).await
     }
 
+    /// Deletes what groups have committed for a topic that is gone: another of its name begins anew.
+    pub(crate) async fn delete_topic(&self, topic: &str) -> bool {
+        for entry in self.forgotten(|of| of == topic) {
+            if !self.change(entry).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Deletes what was committed for topics that do not exist, for which a crash has left no time.
+    pub(crate) fn delete_unknown(&self, exists: impl Fn(&str) -> bool) -> Result<(), journal::Error> {
+        for entry in self.forgotten(|of| !exists(of)) {
+            self.write(entry)?;
+        }
+        Ok(())
+    }
+
+    /// The entries that delete the offsets of every topic that `is_gone` names.
+    fn forgotten(&self, is_gone: impl Fn(&str) -> bool) -> Vec<Entry> {
+        let state = lock(&self.state);
+        let of_group = |offsets: &OfGroup| -> Vec<(String, i32)> {
+            offsets.keys().filter(|(topic, _)| is_gone(topic)).cloned().collect()
+        };
+        let entries = state.groups.iter().map(|(group, offsets)| (group.clone(), of_group(offsets)));
+        entries
+            .filter(|(_, partitions)| !partitions.is_empty())
+            .map(|(group, partitions)| Entry::Delete { group, partitions })
+            .collect()
+    }
+
     async fn change(&self, entry: Entry) -> bool {
         match self.write(entry) {
             Ok(ticket) => self.journal.durable(ticket).await,

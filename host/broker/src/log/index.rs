@@ -65,6 +65,16 @@ impl Index {
         self.last(self.entries.partition_point(|entry| entry.max_timestamp_before < timestamp))
     }
 
+    /// The last entry whose batch begins at `position` or before it.
+    pub(super) fn before_position(&self, position: u64) -> Option<Entry> {
+        self.last(self.entries.partition_point(|entry| entry.position <= position))
+    }
+
+    /// The first entry whose batch begins at `position` or after it.
+    pub(super) fn after_position(&self, position: u64) -> Option<Entry> {
+        self.entries.get(self.entries.partition_point(|entry| entry.position < position)).copied()
+    }
+
     fn last(&self, count: usize) -> Option<Entry> {
         self.entries.get(count.checked_sub(1)?).copied()
     }

@@ -14,6 +14,7 @@ use super::partition::{Partition, State, now_ms};
 use super::recovery::write_log_start;
 use super::segment::{Segment, sync_folder};
 use super::{Error, swap};
+use crate::crash;
 use crate::options::Fsync;
 use crate::poison::lock;
 
@@ -45,8 +46,8 @@ pub(crate) struct Compaction {
 pub(crate) type Pause<'a> = MutexGuard<'a, ()>;
 
 impl Partition {
-    /// Does what is due.
-    pub(crate) fn maintain(&self, rules: &Rules) -> Result<(), Error> {
+    /// Deletes what is no longer kept.
+    pub(crate) fn expire(&self, rules: &Rules) -> Result<(), Error> {
         let paused = lock(&self.maintaining);
         if !lock(&self.state).is_usable() {
             return Ok(());
@@ -57,6 +58,17 @@ impl Partition {
         if let Some(offset) = expired {
             self.delete_to(offset, &paused)?;
         }
+        Ok(())
+    }
+
+    /// Does what is due, which begins with [`Partition::expire`].
+    pub(crate) fn maintain(&self, rules: &Rules) -> Result<(), Error> {
+        self.expire(rules)?;
+        let paused = lock(&self.maintaining);
+        if !lock(&self.state).is_usable() {
+            return Ok(());
+        }
+        let now_ms = now_ms();
         if let Some(compaction) = &rules.compaction {
             self.compact(rules, compaction, now_ms, &paused)?;
         }
@@ -112,6 +124,7 @@ impl Partition {
         }
         // The start is durable before a file goes: a crash in between only leaves a file too many.
         write_log_start(&self.dir, offset)?;
+        crash::here("log-start-stored");
         let removed: Vec<Segment> = {
             let mut state = lock(&self.state);
             state.log_start = offset;
@@ -121,6 +134,7 @@ impl Partition {
         };
         for segment in &removed {
             segment.remove()?;
+            crash::here("segment-removed");
         }
         sync_folder(&self.dir)?;
         Ok(Some(offset))
@@ -223,6 +237,7 @@ impl Partition {
         for (path, _, addition) in &additions {
             addition.write(path).map_err(Error::io("cannot write", path))?;
         }
+        crash::here("indexes-stored");
         checkpoint.write(&self.dir)?;
         let mut state = lock(&self.state);
         if state.failures == failures {

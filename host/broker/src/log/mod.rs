@@ -35,11 +35,15 @@ pub(crate) use checkpoint::write_whole;
 pub(crate) use maintenance::{Compaction, Rules};
 pub(crate) use partition::{AppendError, Appended, Partition, now_ms};
 pub(crate) use producers::{Marker, Refusal};
-pub(crate) use read::{ReadError, Slice};
+pub(crate) use read::{Planned, ReadError, Slice};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use recovery::log_start_sum;
 pub(crate) use syncer::Syncer;
 pub(crate) use waiters::Waiter;
 
 use std::path::{Path, PathBuf};
+
+use crate::reserve::is_full;
 
 /// Why a partition could not be opened or changed.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +103,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the disk is full.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Error::Io { source, .. } if is_full(source))
+    }
+
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
         let path = path.to_path_buf();
         move |source| Error::Io { doing, path, source }

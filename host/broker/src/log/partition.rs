@@ -21,6 +21,7 @@ use super::recovery::{Recovered, recover};
 use super::segment::Segment;
 use super::waiters::Waiters;
 use super::{Error, Syncer, Waiter};
+use crate::crash;
 use crate::options::Fsync;
 use crate::poison::lock;
 
@@ -110,10 +111,11 @@ impl Partition {
         std::fs::create_dir_all(dir).map_err(Error::io("cannot create", dir))?;
         let Recovered { segments, log_start, end, compacted_to, producers } = recover(dir, now_ms())?;
         // The bytes may come from a process that was killed between a write and its sync.
-        let unsynced = match segments.last() {
-            Some(last) if end > 0 => vec![Arc::clone(&last.file)],
-            _ => Vec::new(),
-        };
+        let unsynced = segments
+            .iter()
+            .filter(|segment| segment.bytes > segment.checkpointed_bytes)
+            .map(|segment| Arc::clone(&segment.file))
+            .collect();
         let unchecked_bytes = segments.iter().map(|segment| segment.bytes - segment.checkpointed_bytes).sum();
         let state = State {
             segments,
@@ -235,6 +237,7 @@ impl Partition {
         if full {
             state.segments.push(Segment::create(&self.dir, state.end)?);
             state.folder_unsynced = true;
+            crash::here("segment-begun");
         }
         let base_offset = state.end;
         let Some(segment) = state.segments.last_mut() else {
@@ -418,8 +421,13 @@ impl Partition {
         lock(&self.state).producers.active()
     }
 
-    /// Producers with an open transaction here, with their epoch.
-    pub(crate) fn open_transactions(&self) -> Vec<(i64, i16)> {
+    /// The offset after the last record, on the disk or not.
+    pub(crate) fn end(&self) -> i64 {
+        lock(&self.state).end
+    }
+
+    /// Producers with an open transaction here, with their epoch and its first offset.
+    pub(crate) fn open_transactions(&self) -> Vec<(i64, i16, i64)> {
         lock(&self.state).producers.open().collect()
     }
 }

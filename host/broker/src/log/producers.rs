@@ -219,9 +219,11 @@ impl Producers {
         self.open.first_key_value().map(|(offset, _)| *offset)
     }
 
-    /// Producers with an open transaction, with their epoch.
-    pub(crate) fn open(&self) -> impl Iterator<Item = (i64, i16)> {
-        self.open.values().filter_map(|id| Some((*id, self.by_id.get(id)?.epoch)))
+    /// Producers with an open transaction, with their epoch and its first offset.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (i64, i16, i64)> {
+        self.open
+            .iter()
+            .filter_map(|(first_offset, id)| Some((*id, self.by_id.get(id)?.epoch, *first_offset)))
     }
 
     pub(crate) fn is_open(&self, producer_id: i64) -> bool {

@@ -6,17 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::Error;
 use super::batch::{Flaw, HEADER_BYTES, Header};
 use super::partition::{Partition, State};
 use super::producers::Aborted;
 use super::segment::{Found, Segment};
+use crate::buffers::Buffer;
 use crate::poison::lock;
-
-/// Reads from this size on are taken off the threads that serve connections.
-const LARGE_READ_BYTES: usize = 256 << 10;
 
 /// Why records could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +34,76 @@ pub(crate) struct Slice {
     pub(crate) aborted: Vec<Aborted>,
 }
 
+/// What a fetch will be given of a partition, before it is read.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    slice: Slice,
+    plan: Option<Plan>,
+}
+
+impl Planned {
+    /// About how many bytes it will be.
+    pub(crate) fn bytes(&self) -> usize {
+        self.plan.as_ref().map_or(0, |plan| plan.length)
+    }
+
+    /// Reads it. The bytes before the high watermark never change, so no lock is needed.
+    pub(crate) fn read(self) -> Result<Slice, Error> {
+        let Planned { mut slice, plan } = self;
+        let Some(Plan { file, path, position, offset, length, ceiling, .. }) = plan else {
+            return Ok(slice);
+        };
+        let mut buffer = Buffer::take(length);
+        file.read_exact_at(buffer.as_mut(), position).map_err(Error::io("cannot read", &path))?;
+        let (whole, end) = check(buffer.as_ref(), ceiling).map_err(|flaw| Error::Damaged {
+            path,
+            position,
+            offset,
+            reason: flaw.reason(),
+        })?;
+        slice.records = buffer.freeze(whole);
+        slice.aborted.retain(|aborted| aborted.first_offset < end);
+        Ok(slice)
+    }
+}
+
 impl Partition {
-    /// Reads up to `bytes_max` bytes of batches from the batch that holds `offset`; the first batch
+    /// Plans to read up to `bytes_max` bytes of batches from the batch that holds `offset`; the first batch
     /// is given whole even if it is larger, if `whole_first` says so.
+    pub(crate) fn plan(
+        &self,
+        offset: i64,
+        bytes_max: usize,
+        whole_first: bool,
+        committed: bool,
+    ) -> Result<Planned, ReadError> {
+        let state = lock(&self.state);
+        let positions = state.positions();
+        if offset < positions.log_start || offset > positions.high_watermark {
+            return Err(ReadError::OutOfRange {
+                offset,
+                log_start: positions.log_start,
+                end: positions.high_watermark,
+            });
+        }
+        let limit = if committed { positions.stable } else { positions.high_watermark };
+        let plan = state.plan(offset, limit, bytes_max, whole_first)?;
+        let aborted = match (&plan, committed) {
+            (Some(plan), true) => state.producers.aborted(offset, plan.before),
+            _ => Vec::new(),
+        };
+        let slice = Slice {
+            records: Bytes::new(),
+            high_watermark: positions.high_watermark,
+            stable: positions.stable,
+            log_start: positions.log_start,
+            aborted,
+        };
+        Ok(Planned { slice, plan })
+    }
+
+    /// As [`Partition::plan`], and reads it at once.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn read(
         &self,
         offset: i64,
@@ -47,51 +111,7 @@ impl Partition {
         whole_first: bool,
         committed: bool,
     ) -> Result<Slice, ReadError> {
-        let (mut slice, plan) = {
-            let state = lock(&self.state);
-            let positions = state.positions();
-            if offset < positions.log_start || offset > positions.high_watermark {
-                return Err(ReadError::OutOfRange {
-                    offset,
-                    log_start: positions.log_start,
-                    end: positions.high_watermark,
-                });
-            }
-            let limit = if committed { positions.stable } else { positions.high_watermark };
-            let plan = state.plan(offset, limit, bytes_max, whole_first)?;
-            let aborted = match (&plan, committed) {
-                (Some(_), true) => state.producers.aborted(offset, limit),
-                _ => Vec::new(),
-            };
-            let slice = Slice {
-                records: Bytes::new(),
-                high_watermark: positions.high_watermark,
-                stable: positions.stable,
-                log_start: positions.log_start,
-                aborted,
-            };
-            (slice, plan)
-        };
-        // The bytes before the high watermark never change, so they are read without the lock.
-        if let Some(Plan { file, path, position, length, ceiling }) = plan {
-            let mut records = vec![0; length];
-            let mut read = || file.read_exact_at(&mut records, position);
-            // A large read may have to wait for the disk, which must not hold up other connections.
-            let outcome = match length >= LARGE_READ_BYTES {
-                true => aside(&mut read),
-                false => read(),
-            };
-            outcome.map_err(Error::io("cannot read", &path))?;
-            let whole = check(&records, ceiling).map_err(|flaw| Error::Damaged {
-                path,
-                position,
-                offset,
-                reason: flaw.reason(),
-            })?;
-            records.truncate(whole);
-            slice.records = Bytes::from(records);
-        }
-        Ok(slice)
+        Ok(self.plan(offset, bytes_max, whole_first, committed)?.read()?)
     }
 
     /// The batch that holds the first record of `timestamp` or later, as it lies in the log; `None`
@@ -133,13 +153,17 @@ impl Partition {
 }
 
 /// What a read takes from a file.
+#[derive(Debug)]
 struct Plan {
     file: Arc<File>,
     path: PathBuf,
     position: u64,
+    offset: i64,
     length: usize,
     /// The batches read end before this offset.
     ceiling: i64,
+    /// As does what is served, and this one is closer where much more is there than is read.
+    before: i64,
 }
 
 impl State {
@@ -175,17 +199,21 @@ impl State {
             };
             let available = (end - found.position) as usize;
             let length = match (found.header.total_bytes <= bytes_max, whole_first) {
-                // A header more than asked for, to see whether its offset follows.
-                (true, _) => (bytes_max + HEADER_BYTES).min(available),
-                (false, true) => (found.header.total_bytes + HEADER_BYTES).min(available),
+                (true, _) => segment.whole_within(found.position, bytes_max),
+                (false, true) => found.header.total_bytes,
                 (false, false) => return Ok(None),
             };
+            // A header more, to see whether its offset follows.
+            let length = (length + HEADER_BYTES).min(available);
+            let after = segment.index.after_position(found.position + length as u64);
             return Ok(Some(Plan {
                 file: Arc::clone(&segment.file),
                 path: segment.path.clone(),
                 position: found.position,
+                offset,
                 length,
                 ceiling,
+                before: after.map_or(ceiling, |after| after.offset.min(ceiling)),
             }));
         }
         // There is a record at the end of every log, so one that is not found is damaged.
@@ -197,6 +225,16 @@ impl State {
 }
 
 impl Segment {
+    /// How many of the `bytes_max` bytes from `position` on are whole batches, as far as the index knows: the part of
+    /// a batch is read for nothing.
+    fn whole_within(&self, position: u64, bytes_max: usize) -> usize {
+        let last = self.index.before_position(position + bytes_max as u64);
+        match last.filter(|last| last.position > position) {
+            Some(last) if self.bytes - position > bytes_max as u64 => (last.position - position) as usize,
+            _ => bytes_max,
+        }
+    }
+
     fn batch(&self, found: Found) -> Result<Bytes, Error> {
         let mut bytes = vec![0; found.header.total_bytes];
         self.file.read_exact_at(&mut bytes, found.position).map_err(Error::io("cannot read", &self.path))?;
@@ -205,11 +243,10 @@ impl Segment {
     }
 }
 
-/// Checks the batches in `bytes`, the first of which holds `offset`, and returns where the last sound
-/// one ends. Fails only if the first is damaged, with its flaw: what lies before a damaged batch is
+/// Checks the batches in `bytes`, and returns where the last sound one ends and which offset follows. Fails only if the first is damaged, with its flaw: what lies before a damaged batch is
 /// served, so that readers come to it and no further. Offsets have no checksum, so two batches that
 /// do not follow each other are damaged both.
-fn check(bytes: &[u8], ceiling: i64) -> Result<usize, Flaw> {
+fn check(bytes: &[u8], ceiling: i64) -> Result<(usize, i64), Flaw> {
     let (mut before, mut at, mut next) = (0, 0, 0);
     while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= HEADER_BYTES) {
         let outcome = Header::parse(rest).and_then(|header| match rest.get(..header.total_bytes) {
@@ -228,19 +265,10 @@ fn check(bytes: &[u8], ceiling: i64) -> Result<usize, Flaw> {
             }
             Ok(None) => break,
             Err(Flaw::Count) if before == 0 => return Err(Flaw::Count),
-            Err(Flaw::Count) => return Ok(before),
+            Err(Flaw::Count) => return Ok((before, next)),
             Err(flaw) if at == 0 => return Err(flaw),
             Err(_) => break,
         }
     }
-    Ok(at)
-}
-
-/// Runs blocking work while other threads take over this one's tasks, where that is possible.
-fn aside<T>(work: impl FnOnce() -> T) -> T {
-    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
-    match flavor {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
+    Ok((at, next))
 }

@@ -211,20 +211,37 @@ impl Scan {
 fn read_log_start(dir: &Path) -> Result<Option<i64>, Error> {
     let path = dir.join(LOG_START);
     match fs::read_to_string(&path) {
-        Ok(text) => text
-            .trim()
-            .parse()
-            .map(Some)
-            .map_err(|_| Error::Unexpected { path, reason: "it should hold one offset" }),
+        Ok(text) => match parse_log_start(text.trim()) {
+            Some(log_start) => Ok(Some(log_start)),
+            None => Err(Error::Unexpected {
+                path,
+                reason: "it should hold one offset and its checksum; restore the file from a backup, or remove it and \
+                         have deleted records again that are still in the first segment",
+            }),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(Error::io("cannot read", &path)(source)),
     }
 }
 
+/// Up to format 2 there was no checksum.
+fn parse_log_start(text: &str) -> Option<i64> {
+    let Some((offset, sum)) = text.split_once(' ') else {
+        return text.parse().ok();
+    };
+    (sum == log_start_sum(offset)).then(|| offset.parse().ok())?
+}
+
+pub(crate) fn log_start_sum(offset: &str) -> String {
+    // With letters, so that no damage to the space makes one number of both.
+    format!("crc32c={:08x}", crc32c::crc32c(offset.as_bytes()))
+}
+
 /// Stores the first readable offset, as a whole file that takes the place of the old one.
 pub(super) fn write_log_start(dir: &Path, log_start: i64) -> Result<(), Error> {
     let path = dir.join(LOG_START);
-    checkpoint::write_whole(&path, format!("{log_start}\n").as_bytes())
+    let offset = log_start.to_string();
+    checkpoint::write_whole(&path, format!("{offset} {}\n", log_start_sum(&offset)).as_bytes())
         .map_err(Error::io("cannot write", &path))?;
     sync_folder(dir)
 }

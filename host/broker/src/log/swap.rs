@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::segment::{Segment, remove_if_there, sync_folder};
+use crate::crash;
 
 const UNFINISHED: &str = "compacted";
 const SWAP: &str = "swap";
@@ -22,10 +23,12 @@ pub(super) fn unfinished_path(dir: &Path, from: i64) -> PathBuf {
 /// Declares the segment built for `from..to` the truth, and removes those it stands for. It must be
 /// on the disk.
 pub(super) fn swap(dir: &Path, from: i64, to: i64) -> Result<(), Error> {
+    crash::here("segment-compacted");
     let built = unfinished_path(dir, from);
     let whole = dir.join(format!("{from:020}-{to:020}.{SWAP}"));
     fs::rename(&built, &whole).map_err(Error::io("cannot rename", &built))?;
     sync_folder(dir)?;
+    crash::here("swap-declared");
     replace(dir, &whole, from, to)
 }
 
@@ -65,6 +68,7 @@ fn replace(dir: &Path, whole: &Path, from: i64, to: i64) -> Result<(), Error> {
             remove_if_there(&path)?;
         }
     }
+    crash::here("swap-emptied");
     let path = dir.join(Segment::file_name(from));
     fs::rename(whole, &path).map_err(Error::io("cannot rename", whole))?;
     sync_folder(dir)

@@ -3,6 +3,7 @@
 //! `catalog.json` is replaced as a whole for every change, so it names a topic only once all its
 //! folders are on the disk, and a deleted topic's folder goes only once it names it no more.
 
+mod catalog;
 mod config;
 
 pub use config::ConfigError;
@@ -13,12 +14,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::log::{self, Partition, Syncer};
 use crate::options::Options;
 use crate::poison::lock;
+use crate::reserve::{Reserve, is_full};
+use catalog::{Catalog, StoredTopic};
 
 const CATALOG: &str = "catalog.json";
 /// Kafka's limit, which keeps a folder's name within what file systems allow.
@@ -47,6 +49,9 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The catalog is not what was written.
+    #[error("{path} does not have the content of its checksum; restore the file from a backup", path = .0.display())]
+    Damaged(PathBuf),
     /// The catalog does not read as it should.
     #[error("{path}: {source}; restore the file from a backup", path = path.display())]
     Catalog {
@@ -103,21 +108,6 @@ impl Topic {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    cluster_id: Uuid,
-    topics: BTreeMap<String, StoredTopic>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredTopic {
-    id: Uuid,
-    partitions: i32,
-    config: BTreeMap<String, String>,
-}
-
 #[derive(Debug, Default)]
 struct Map {
     by_name: BTreeMap<String, Arc<Topic>>,
@@ -134,6 +124,7 @@ pub(crate) struct Topics {
     map: Mutex<Map>,
     /// Held by the one change that is under way.
     changing: Mutex<()>,
+    reserve: Reserve,
 }
 
 impl Topics {
@@ -141,17 +132,11 @@ impl Topics {
     pub(crate) fn open(options: &Arc<Options>, syncer: &Arc<Syncer>) -> Result<Topics, Error> {
         let dir = options.dir.clone();
         let path = dir.join(CATALOG);
-        let stored: Option<Stored> = match fs::read(&path) {
-            Ok(bytes) => Some(
-                serde_json::from_slice(&bytes)
-                    .map_err(|source| Error::Catalog { path: path.clone(), source })?,
-            ),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(source) => return Err(io("cannot read", &path)(source)),
-        };
+        let stored = Catalog::read(&path)?;
         let is_new = stored.is_none();
-        let stored = stored.unwrap_or_else(|| Stored { cluster_id: Uuid::new_v4(), topics: BTreeMap::new() });
+        let stored = stored.unwrap_or_else(|| Catalog::new(Uuid::new_v4(), BTreeMap::new()));
         let topics = Topics {
+            reserve: Reserve::new(&dir),
             dir,
             options: Arc::clone(options),
             syncer: Arc::clone(syncer),
@@ -170,12 +155,13 @@ impl Topics {
         if is_new {
             topics.store(None)?;
         }
+        topics.reserve.keep();
         Ok(topics)
     }
 
     /// A deletion moves the topic's folder away, then changes the catalog, then removes the folder.
     /// What a crash left of that is undone or finished here.
-    fn finish_deletions(&self, stored: &Stored) -> Result<(), Error> {
+    fn finish_deletions(&self, stored: &Catalog) -> Result<(), Error> {
         let deleted = self.deleted_dir();
         for entry in fs::read_dir(&deleted).map_err(io("cannot read", &deleted))? {
             let path = entry.map_err(io("cannot read", &deleted))?.path();
@@ -347,6 +333,19 @@ impl Topics {
 
     /// Deletes a topic with all it holds.
     pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
+        self.reserve.spend(Error::is_full, || self.delete_now(name))
+    }
+
+    /// As [`Partition::delete_before`], also when the disk is full.
+    pub(crate) fn delete_records(
+        &self,
+        partition: &Partition,
+        offset: i64,
+    ) -> Result<Option<i64>, log::Error> {
+        self.reserve.spend(log::Error::is_full, || partition.delete_before(offset))
+    }
+
+    fn delete_now(&self, name: &str) -> Result<(), Error> {
         let _changing = lock(&self.changing);
         let topic = self.existing(name)?;
         // Until it is gone, nothing is tidied up in the folder, or in one that takes its name.
@@ -417,11 +416,7 @@ impl Topics {
                 (name, stored)
             })
             .collect();
-        let path = self.dir.join(CATALOG);
-        let stored = Stored { cluster_id: self.cluster_id, topics };
-        let bytes = serde_json::to_vec_pretty(&stored)
-            .map_err(|source| Error::Catalog { path: path.clone(), source })?;
-        log::write_whole(&path, &bytes).map_err(io("cannot write", &path))
+        Catalog::new(self.cluster_id, topics).write(&self.dir.join(CATALOG))
     }
 
     /// Forces every partition to the disk.
@@ -437,10 +432,12 @@ impl Topics {
     /// Closes segments, deletes what is no longer kept, and compacts. What fails is tried again
     /// with the next call.
     pub(crate) fn maintain(&self) {
+        self.reserve.keep();
         for topic in self.all() {
             let rules = topic.config.rules(&self.options);
             for (index, partition) in topic.partitions.iter().enumerate() {
-                if let Err(error) = partition.maintain(&rules) {
+                let expired = self.reserve.spend(log::Error::is_full, || partition.expire(&rules));
+                if let Err(error) = expired.and_then(|()| partition.maintain(&rules)) {
                     tracing::error!(topic = %topic.name, partition = index, %error, "a partition could not be tidied up; it will be tried again");
                 }
             }
@@ -458,6 +455,16 @@ impl Topics {
             }
         }
         Ok(())
+    }
+}
+
+impl Error {
+    fn is_full(&self) -> bool {
+        match self {
+            Error::Io { source, .. } => is_full(source),
+            Error::Partition { source, .. } => source.is_full(),
+            _ => false,
+        }
     }
 }
 

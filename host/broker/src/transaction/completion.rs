@@ -1,12 +1,14 @@
 //! Deciding transactions and carrying decisions out, in operation, on timeout and after a crash.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::state::{Entry, Phase, Txn};
 use super::{Error, Transactions};
+use crate::crash;
 use crate::log::{AppendError, Marker, now_ms};
 use crate::poison::lock;
 
@@ -16,19 +18,34 @@ const SWEEP_EVERY: Duration = Duration::from_millis(200);
 impl Transactions {
     /// Makes the decision durable, then carries it out.
     pub(super) async fn decide(&self, txn: &mut Txn, commit: bool) -> Result<(), Error> {
-        let mut next = txn.clone();
-        next.phase = match commit {
-            true => Phase::PrepareCommit,
-            false => Phase::PrepareAbort,
-        };
+        let next = self.decided(
+            txn,
+            match commit {
+                true => Phase::PrepareCommit,
+                false => Phase::PrepareAbort,
+            },
+        );
         self.store(txn, next).await?;
         self.complete(txn).await
     }
 
+    /// The transaction as it is once it is decided.
+    fn decided(&self, txn: &Txn, phase: Phase) -> Txn {
+        let mut next = txn.clone();
+        next.phase = phase;
+        for (name, indexes) in &txn.partitions {
+            let Some(topic) = self.topics.get(name) else {
+                continue;
+            };
+            let ends = indexes.iter().filter_map(|index| Some((*index, topic.partition(*index)?.end())));
+            next.ends.insert(name.clone(), ends.collect());
+        }
+        next
+    }
+
     /// Aborts the open transaction under the next epoch, so that its producer can write no more.
     pub(super) async fn fence_and_abort(&self, txn: &mut Txn) -> Result<(), Error> {
-        let mut next = txn.clone();
-        next.phase = Phase::PrepareAbort;
+        let mut next = self.decided(txn, Phase::PrepareAbort);
         next.epoch += 1;
         next.last_epoch = -1;
         self.store(txn, next).await?;
@@ -42,6 +59,7 @@ impl Transactions {
     /// Carries out a decision: markers and offsets, on the disk, then the note that it is done. May
     /// be repeated from any point.
     async fn complete(&self, txn: &mut Txn) -> Result<(), Error> {
+        crash::here("transaction-decided");
         let commit = txn.phase == Phase::PrepareCommit;
         let marker = Marker { producer_id: txn.producer_id, producer_epoch: txn.epoch, commit };
         let mut written = Vec::new();
@@ -62,14 +80,18 @@ impl Transactions {
                 }
             }
         }
+        crash::here("transaction-marked");
         let with_offsets = !txn.offsets.is_empty();
         if commit {
             for (group, offsets) in &txn.offsets {
-                if !self.offsets.commit(group, offsets.clone()).await {
+                // Those of a topic that was deleted meanwhile have gone with it.
+                let offsets = offsets.iter().filter(|committed| self.topics.get(&committed.topic).is_some());
+                if !self.offsets.commit(group, offsets.cloned().collect()).await {
                     return Err(Error::Busy);
                 }
             }
         }
+        crash::here("transaction-offsets");
         for (partition, appended) in written {
             if !partition.durable(appended).await {
                 return Err(Error::Busy);
@@ -81,7 +103,13 @@ impl Transactions {
             false => Phase::CompleteAbort,
         };
         next.partitions.clear();
+        next.ends.clear();
         next.offsets.clear();
+        let following = std::mem::take(&mut next.following);
+        if !following.is_empty() {
+            next.begin(now_ms());
+            next.partitions = following;
+        }
         if with_offsets {
             // Waited for: repeating this completion after a crash would put the group's offsets
             // back to where they are now.
@@ -89,6 +117,7 @@ impl Transactions {
         } else {
             self.note(txn, next).map_err(|_| Error::Busy)?;
         }
+        crash::here("transaction-completed");
         self.offsets.release(txn.producer_id);
         Ok(())
     }
@@ -107,7 +136,8 @@ impl Transactions {
                 if let Err(error) = self.complete(&mut txn).await {
                     tracing::error!(%error, transactional_id = %txn.id, "a decided transaction could not be completed yet");
                 }
-            } else if txn.phase == Phase::Ongoing {
+            }
+            if txn.phase == Phase::Ongoing {
                 for (name, indexes) in &txn.partitions {
                     let Some(topic) = self.topics.get(name) else {
                         continue;
@@ -122,23 +152,18 @@ impl Transactions {
         }
     }
 
-    /// Adds partitions that hold records of an open transaction to its state: the journal may not
-    /// have had time to say so.
+    /// Adds partitions that hold records of an open transaction to its state.
     async fn adopt_open_transactions(&self) {
-        let mut by_producer = std::collections::HashMap::new();
+        let mut by_producer = HashMap::new();
         for txn in self.every() {
             let producer_id = txn.lock().await.producer_id;
             by_producer.insert(producer_id, txn);
         }
         for topic in self.topics.all() {
             for (index, partition) in topic.partitions.iter().enumerate() {
-                for (producer_id, epoch) in partition.open_transactions() {
+                for (producer_id, epoch, first_offset) in partition.open_transactions() {
                     if let Some(txn) = by_producer.get(&producer_id) {
-                        let mut txn = txn.lock().await;
-                        if !txn.phase.is_decided() {
-                            txn.begin(now_ms());
-                        }
-                        txn.add_partition(&topic.name, index as i32);
+                        txn.lock().await.adopt(&topic.name, index as i32, first_offset, now_ms());
                         continue;
                     }
                     tracing::warn!(topic = %topic.name, partition = index, producer_id, "aborting an open transaction of an unknown producer");
@@ -185,22 +210,30 @@ impl Transactions {
         if !self.journal.wants_rewrite() {
             return;
         }
-        let (ids, _frozen) = self.ids.frozen().await;
-        let every = self.every();
-        // Nothing may be noted between the copies and the new file, so all are locked at once; who
-        // is being worked on makes us try again later.
-        let mut locked = Vec::with_capacity(every.len());
-        for txn in &every {
-            match txn.try_lock() {
-                Ok(txn) => locked.push(txn),
-                Err(_) => return,
+        // Nothing may be noted between the copies and the new file, so all are locked at once. Whoever works on one
+        // waits for none of the others, so it comes to an end.
+        let mut locked: HashMap<String, OwnedMutexGuard<Txn>> = HashMap::new();
+        loop {
+            let more: Vec<_> = {
+                let known = lock(&self.txns);
+                let more: Vec<_> = known.iter().filter(|(id, _)| !locked.contains_key(*id)).collect();
+                if more.is_empty() {
+                    return self.rewrite(locked.values().map(|txn| &**txn));
+                }
+                more.into_iter().map(|(id, txn)| (id.clone(), Arc::clone(txn))).collect()
+            };
+            for (id, txn) in more {
+                locked.insert(id, txn.lock_owned().await);
             }
         }
-        let known = lock(&self.txns);
-        if known.len() != locked.len() {
+    }
+
+    fn rewrite<'a>(&self, txns: impl Iterator<Item = &'a Txn>) {
+        let Some((ids, _frozen)) = self.ids.frozen() else {
+            // More ids are being made ready, for which one may be waiting that is locked: another time.
             return;
-        }
-        let entries = locked.iter().filter(|txn| txn.epoch >= 0).map(|txn| Entry::Txn((**txn).clone()));
+        };
+        let entries = txns.filter(|txn| txn.epoch >= 0).map(|txn| Entry::Txn(txn.clone()));
         if let Err(error) = self.journal.rewrite(std::iter::once(ids).chain(entries)) {
             tracing::error!(%error, "the journal of transactions could not be written anew");
         }

@@ -50,9 +50,10 @@ impl Ids {
         Some(id)
     }
 
-    /// The entry that a journal written anew begins with, and a guard that keeps it true meanwhile.
-    pub(super) async fn frozen(&self) -> (Entry, impl Drop + '_) {
-        let block = self.block.lock().await;
-        (Entry::ProducerIdsTo(block.limit), block)
+    /// The entry that a journal written anew begins with, and a guard that keeps it true meanwhile; `None` while it
+    /// is about to change.
+    pub(super) fn frozen(&self) -> Option<(Entry, impl Drop + '_)> {
+        let block = self.block.try_lock().ok()?;
+        Some((Entry::ProducerIdsTo(block.limit), block))
     }
 }

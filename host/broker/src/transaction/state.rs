@@ -56,6 +56,13 @@ pub(crate) struct Txn {
     pub(crate) started_ms: i64,
     /// Partitions with records of the transaction, by topic.
     pub(crate) partitions: BTreeMap<String, BTreeSet<i32>>,
+    /// Where each of `partitions` ended at the decision: what the producer has open from there on belongs to its
+    /// next transaction.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) ends: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// Partitions in which a start has found the next transaction while this one is still to be completed.
+    #[serde(skip)]
+    pub(crate) following: BTreeMap<String, BTreeSet<i32>>,
     /// Offsets to commit with the transaction, by group.
     pub(crate) offsets: BTreeMap<String, Vec<Committed>>,
 }
@@ -71,6 +78,8 @@ impl Txn {
             phase: Phase::Empty,
             started_ms: 0,
             partitions: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            following: BTreeMap::new(),
             offsets: BTreeMap::new(),
         }
     }
@@ -84,7 +93,30 @@ impl Txn {
             self.phase = Phase::Ongoing;
             self.started_ms = now_ms;
             self.partitions.clear();
+            self.ends.clear();
             self.offsets.clear();
+        }
+    }
+
+    /// Takes note of a transaction that a start has found open in a partition from `first_offset` on. The journal
+    /// may not have had time to say that it began, or even that the one before it was complete.
+    pub(crate) fn adopt(&mut self, topic: &str, partition: i32, first_offset: i64, now_ms: i64) {
+        if !self.phase.is_decided() {
+            self.begin(now_ms);
+            self.add_partition(topic, partition);
+            return;
+        }
+        let end = self.ends.get(topic).and_then(|ends| ends.get(&partition));
+        let indexes = self.partitions.get_mut(topic).filter(|indexes| indexes.contains(&partition));
+        match (indexes, end) {
+            (Some(_), None) => {}
+            (Some(_), Some(end)) if first_offset < *end => {}
+            (indexes, _) => {
+                if let Some(indexes) = indexes {
+                    indexes.remove(&partition);
+                }
+                self.following.entry(topic.to_owned()).or_default().insert(partition);
+            }
         }
     }
 

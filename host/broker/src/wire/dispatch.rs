@@ -18,12 +18,13 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Request};
 
+use super::answer::{self, Answer};
 use super::{Error, encode, shape, versions};
 use crate::api::{self, Session};
 
 /// What is sent for a request.
 pub(crate) enum Reply {
-    Ready(Bytes),
+    Ready(Answer),
     /// The request has taken effect in order, and its answer waits for something, such as the disk.
     Later(Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>),
     /// The client wants no answer.
@@ -84,7 +85,7 @@ pub(crate) struct Asked {
 pub(crate) async fn dispatch(session: &Session, frame: Bytes) -> Result<Reply, Error> {
     match open(frame)? {
         Opened::Request(asked) => answer(session, asked.key, asked.envelope, asked.body).await,
-        Opened::Unsupported(answer) => Ok(Reply::Ready(answer)),
+        Opened::Unsupported(answer) => Ok(Reply::Ready(answer.into())),
     }
 }
 
@@ -127,7 +128,7 @@ macro_rules! answered {
     ($envelope:ident, $body:ident, $request:ty, $answer:expr) => {{
         let request = $envelope.decode::<$request>(&mut $body)?;
         let response = $answer(request).await;
-        $envelope.encode::<$request>(&response).map(Reply::Ready)
+        $envelope.encode::<$request>(&response).map(|bytes| Reply::Ready(bytes.into()))
     }};
 }
 
@@ -145,9 +146,12 @@ async fn answer(session: &Session, key: ApiKey, envelope: Envelope, mut body: By
                 async move { envelope.encode::<ProduceRequest>(&pending.settle().await) },
             )))
         }
-        ApiKey::Fetch => answered!(envelope, body, FetchRequest, |request| {
-            api::fetch::answer(session, version, request)
-        }),
+        ApiKey::Fetch => {
+            let request = envelope.decode::<FetchRequest>(&mut body)?;
+            let (response, memory) = api::fetch::answer(session, version, request).await;
+            let answer = answer::fetch(version, envelope.correlation_id, response)?;
+            Ok(Reply::Ready(answer.holding(memory)))
+        }
         ApiKey::ListOffsets => answered!(envelope, body, ListOffsetsRequest, |request| {
             api::list_offsets::answer(session, version, request)
         }),

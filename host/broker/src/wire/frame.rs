@@ -1,9 +1,14 @@
 //! Requests as they come off a connection: a length, then that many bytes.
 
-use bytes::{Buf, Bytes, BytesMut};
+use std::io::ErrorKind;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Error;
+use crate::buffers::Buffer;
+use crate::memory::{Budget, LARGE_BYTES};
 
 /// Memory is taken in steps as bytes arrive, never on the word of a length field alone.
 const STEP_BYTES: usize = 1 << 20;
@@ -15,20 +20,26 @@ pub(crate) struct Frames<R> {
     reader: R,
     buffer: BytesMut,
     bytes_max: usize,
+    /// Bounds the large requests of all connections together.
+    budget: Option<Budget>,
+    /// What the request that was given out last holds of it.
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) fn new(reader: R, bytes_max: usize) -> Frames<R> {
-        Frames { reader, buffer: BytesMut::new(), bytes_max }
+        Frames { reader, buffer: BytesMut::new(), bytes_max, budget: None, held: None }
     }
 
-    /// From now on requests may have so many bytes.
-    pub(crate) fn allow(&mut self, bytes_max: usize) {
+    /// From now on requests may have so many bytes, the large ones out of `budget`.
+    pub(crate) fn allow(&mut self, bytes_max: usize, budget: &Budget) {
         self.bytes_max = bytes_max;
+        self.budget = Some(budget.clone());
     }
 
-    /// The next request without its length; `None` at the end of the connection.
+    /// The next request without its length; `None` at the end of the connection. The one before must be done with.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        self.held = None;
         while self.buffer.len() < 4 {
             self.buffer.reserve(READ_BYTES);
             if self.reader.read_buf(&mut self.buffer).await? == 0 {
@@ -43,20 +54,56 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             }
         };
         self.buffer.advance(4);
+        if bytes > READ_BYTES.max(self.buffer.len()) {
+            return self.large(bytes).await;
+        }
         while self.buffer.len() < bytes {
-            let missing = bytes - self.buffer.len();
-            let step = STEP_BYTES.max(self.buffer.len());
-            self.buffer.reserve(missing.min(step).max(READ_BYTES));
+            self.buffer.reserve(READ_BYTES);
             if self.reader.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(None);
             }
         }
         Ok(Some(self.buffer.split_to(bytes).freeze()))
     }
+
+    /// The rest of a request in memory of its own, which is free again when it is done with.
+    async fn large(&mut self, bytes: usize) -> Result<Option<Bytes>, Error> {
+        let start = self.buffer.split();
+        if bytes <= STEP_BYTES {
+            let mut frame = Buffer::take(bytes);
+            let (front, rest) = frame.as_mut().split_at_mut(start.len());
+            front.copy_from_slice(&start);
+            return match self.reader.read_exact(rest).await {
+                Ok(_) => Ok(Some(frame.freeze(bytes))),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+                Err(error) => Err(error.into()),
+            };
+        }
+        let mut frame = start.to_vec();
+        while frame.len() < bytes {
+            // What is announced counts only once there is something of it.
+            if self.held.is_none()
+                && frame.len() >= LARGE_BYTES
+                && let Some(budget) = &self.budget
+            {
+                self.held = budget.wait(bytes).await;
+            }
+            if frame.len() == frame.capacity() {
+                frame.reserve_exact((bytes - frame.len()).min(STEP_BYTES.max(frame.len())));
+            }
+            let room = frame.capacity().min(bytes) - frame.len();
+            if self.reader.read_buf(&mut (&mut frame).limit(room)).await? == 0 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Bytes::from(frame)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     // The length field is the first thing a stranger controls.
@@ -69,19 +116,42 @@ mod tests {
         }
     }
 
+    // Every connection may send a hundred megabytes: together they have to wait for each other.
+    #[tokio::test]
+    async fn large_requests_wait_for_memory_and_small_ones_do_not() {
+        let budget = Budget::of_requests(0);
+        let used = budget.wait(usize::MAX).await;
+        let sent = |size: usize| [&(size as u32).to_be_bytes()[..], &vec![0; size]].concat();
+        let (small, large) = (sent(LARGE_BYTES / 2), sent(LARGE_BYTES * 2));
+        let mut frames = Frames::new(&small[..], 0);
+        frames.allow(4 * LARGE_BYTES, &budget);
+        assert!(frames.next().await.unwrap().is_some());
+        let twice = [&large[..], &large].concat();
+        let mut frames = Frames::new(&twice[..], 0);
+        frames.allow(4 * LARGE_BYTES, &budget);
+        let mut waiting = Box::pin(frames.next());
+        let unanswered =
+            std::future::poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending()));
+        assert!(unanswered.await);
+        drop(used);
+        assert!(waiting.await.unwrap().is_some());
+        // What the first one held is free again for the second.
+        assert!(frames.next().await.unwrap().is_some());
+    }
+
     // Requests arrive in arbitrary pieces and several at a time.
     #[tokio::test]
     async fn frames_are_found_in_a_stream() {
         let mut bytes = Vec::new();
-        for size in [0_usize, 1, 70_000] {
+        for size in [0_usize, 1, 70_000, 3 << 20, 1 << 20, 5] {
             bytes.extend_from_slice(&(size as i32).to_be_bytes());
             bytes.resize(bytes.len() + size, size as u8);
         }
         bytes.extend_from_slice(&[0, 0, 0]);
-        let mut frames = Frames::new(&bytes[..], 1 << 20);
-        for size in [0, 1, 70_000] {
+        let mut frames = Frames::new(&bytes[..], 3 << 20);
+        for size in [0, 1, 70_000, 3 << 20, 1 << 20, 5] {
             let frame = frames.next().await.unwrap().unwrap();
-            assert_eq!(frame.len(), size);
+            assert!(frame.len() == size && frame.iter().all(|byte| *byte == size as u8), "{size}");
         }
         assert!(frames.next().await.unwrap().is_none());
     }

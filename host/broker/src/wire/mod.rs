@@ -1,5 +1,6 @@
 //! Kafka's protocol on a connection: frames, versions, and the way from a request to its answer.
 
+pub(crate) mod answer;
 pub(crate) mod dispatch;
 pub(crate) mod frame;
 mod shape;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -104,6 +104,10 @@ fn place() -> Place {
 }
 
 fn batch() -> Bytes {
+    batch_of(b"value")
+}
+
+fn batch_of(value: &[u8]) -> Bytes {
     let record = Record {
         transactional: false,
         control: false,
@@ -116,7 +120,7 @@ fn batch() -> Bytes {
         sequence: -1,
         timestamp: 1_000,
         key: None,
-        value: Some(Bytes::from_static(b"value")),
+        value: Some(Bytes::copy_from_slice(value)),
         headers: Default::default(),
     };
     let mut bytes = BytesMut::new();
@@ -143,7 +147,7 @@ fn frame<R: Request>(version: i16, request: &R) -> Bytes {
 
 async fn answer(session: &Session, frame: Bytes) -> Result<Option<Bytes>, Error> {
     match dispatch(session, frame).await? {
-        Reply::Ready(bytes) => Ok(Some(bytes)),
+        Reply::Ready(mut answer) => Ok(Some(answer.copy_to_bytes(answer.remaining()))),
         Reply::Later(bytes) => bytes.await.map(Some),
         Reply::None => Ok(None),
     }
@@ -692,4 +696,96 @@ async fn bytes_after_the_last_field_are_ignored() {
     let mut bytes = BytesMut::from(&frame(12, &MetadataRequest::default().with_topics(None))[..]);
     bytes.extend_from_slice(&[0, 0, 0]);
     assert!(answer(&place.session, bytes.freeze()).await.unwrap().is_some());
+}
+
+// A name takes a few bytes of a request, and what is said of it kilobytes of the answer: a request that repeats it could
+// end the process for want of memory.
+#[tokio::test]
+async fn what_is_named_again_and_again_is_answered_once() {
+    const TIMES: usize = 1_000;
+    let place = place();
+    let names = vec![name(HERE); TIMES];
+    let asked = names.iter().cloned().map(|name| MetadataRequestTopic::default().with_name(Some(name)));
+    let request = MetadataRequest::default().with_topics(Some(asked.collect()));
+    assert_eq!(check(&place, 9, request).await.topics.len(), 1);
+
+    let resource =
+        DescribeConfigsResource::default().with_resource_type(2).with_resource_name(name(HERE).0.clone());
+    let request = DescribeConfigsRequest::default().with_resources(vec![resource; TIMES]);
+    assert_eq!(check(&place, 4, request).await.results.len(), 1);
+
+    let request = DescribeGroupsRequest::default().with_groups(vec![GroupId(text("readers")); TIMES]);
+    assert_eq!(check(&place, 5, request).await.groups.len(), 1);
+
+    let group = OffsetFetchRequestGroup::default().with_group_id(GroupId(text("readers"))).with_topics(None);
+    let request = OffsetFetchRequest::default().with_groups(vec![group; TIMES]);
+    assert_eq!(check(&place, 8, request).await.groups.len(), 1);
+
+    let topic = DescribableLogDirTopic::default().with_topic(name(HERE)).with_partitions(vec![0; TIMES]);
+    let request = DescribeLogDirsRequest::default().with_topics(Some(vec![topic; 10]));
+    let results = check(&place, 4, request).await.results;
+    assert_eq!(results[0].topics.len(), 1);
+    assert_eq!(results[0].topics[0].partitions.len(), 1);
+
+    let topic = TopicRequest::default().with_name(name(HERE)).with_partition_indexes(vec![0; TIMES]);
+    let request = DescribeProducersRequest::default().with_topics(vec![topic; 10]);
+    let topics = check(&place, 0, request).await.topics;
+    assert_eq!(topics.iter().map(|topic| topic.partitions.len()).sum::<usize>(), 1);
+
+    let id = TransactionalId(text("absent"));
+    let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id; TIMES]);
+    assert_eq!(check(&place, 0, request).await.transaction_states.len(), 1);
+
+    let topic = FetchTopic::default().with_topic(name(HERE)).with_partitions(vec![fetch_from(0); TIMES]);
+    let request = FetchRequest::default().with_max_bytes(1 << 20).with_topics(vec![topic; 10]);
+    let topics = check(&place, 12, request).await.responses;
+    assert_eq!(topics.iter().map(|topic| topic.partitions.len()).sum::<usize>(), 1);
+}
+
+// What members subscribe to is searched for a topic's name, whatever it is.
+#[tokio::test]
+async fn a_topic_may_be_named_nothing() {
+    let place = place();
+    ask(&place, ApiKey::JoinGroup, 3).await;
+    let topic = OffsetDeleteRequestTopic::default().with_partitions(vec![Default::default()]);
+    let request = OffsetDeleteRequest::default().with_group_id(GroupId(text("group 3")));
+    assert_eq!(check(&place, 0, request.with_topics(vec![topic])).await.error_code, 0);
+}
+
+fn fetch_from(offset: i64) -> FetchPartition {
+    FetchPartition::default().with_fetch_offset(offset).with_partition_max_bytes(10 << 20)
+}
+
+// Every connection may ask for tens of megabytes: when the memory for that is used up, the next gets little, and not
+// nothing.
+#[tokio::test]
+async fn large_answers_have_a_bound_and_records_come_as_they_are() {
+    let place = place();
+    let value = vec![7; 300_000];
+    for _ in 0..8 {
+        let records = Some(batch_of(&value));
+        let partition = PartitionProduceData::default().with_records(records);
+        let topic = TopicProduceData::default().with_name(name(HERE)).with_partition_data(vec![partition]);
+        let request = ProduceRequest::default().with_acks(-1).with_topic_data(vec![topic]);
+        assert_eq!(check(&place, 9, request).await.responses[0].partition_responses[0].error_code, 0);
+    }
+    let fetched = async |version: i16| {
+        let topic = FetchTopic::default().with_partitions(vec![fetch_from(0)]);
+        let topic = match version {
+            ..13 => topic.with_topic(name(HERE)),
+            _ => topic.with_topic_id(place.topic_id),
+        };
+        let request = FetchRequest::default().with_max_bytes(10 << 20).with_topics(vec![topic]);
+        let partition = check(&place, version, request).await.responses.remove(0).partitions.remove(0);
+        let records = partition.records.unwrap();
+        assert!(records.ends_with(&batch_of(&value)[61..]), "version {version}");
+        records.len()
+    };
+    for version in 4..=16 {
+        assert!(fetched(version).await > 8 * value.len(), "version {version}");
+    }
+    let used = place.session.core.answers_memory.take(usize::MAX).unwrap();
+    assert_eq!(fetched(12).await, batch_of(&value).len());
+    drop(used);
+    assert!(fetched(12).await > 8 * value.len());
 }

@@ -7,7 +7,7 @@ use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Message, Offset, TopicPartitionList};
 
-use crate::support::{Host, PATIENCE, block_on, each_broker, next, send_all};
+use crate::support::{Host, PATIENCE, block_on, each_broker, eventually, next, send_all};
 
 fn member(host: &Host, group: &str, settings: &[(&str, &str)]) -> BaseConsumer {
     let mut config = host.client(&[
@@ -149,6 +149,36 @@ fn a_member_goes_on_after_a_restart() {
             break;
         }
     }
+}
+
+// A topic that takes the name of a deleted one is another, and what was read of the old one says nothing about it.
+#[test]
+fn committed_offsets_go_with_their_topic() {
+    each_broker(|host| {
+        let admin = host.admin();
+        for topic in ["work", "stays"] {
+            host.create(topic, 1);
+        }
+        let consumer = member(host, "lag", &[]);
+        let list = |offset| {
+            let mut list = TopicPartitionList::new();
+            for topic in ["work", "stays"] {
+                list.add_partition_offset(topic, 0, offset).unwrap();
+            }
+            list
+        };
+        consumer.commit(&list(Offset::Offset(42)), CommitMode::Sync).unwrap();
+        let committed = || {
+            let found = consumer.committed_offsets(list(Offset::Invalid), PATIENCE).unwrap();
+            found.elements().iter().map(|element| element.offset()).collect::<Vec<_>>()
+        };
+        assert_eq!(committed(), [Offset::Offset(42), Offset::Offset(42)]);
+        block_on(admin.delete_topics(&["work"], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
+        eventually("the offset goes", || committed() == [Offset::Invalid, Offset::Offset(42)]);
+        host.create("work", 1);
+        host.restart();
+        assert_eq!(committed(), [Offset::Invalid, Offset::Offset(42)]);
+    });
 }
 
 // A consumer that assigns itself its partitions, as Lantern does, commits without being a member.

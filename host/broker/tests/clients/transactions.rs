@@ -130,6 +130,46 @@ fn a_transaction_that_was_open_during_a_restart_can_still_be_committed() {
     assert_eq!(read(&host, "t", "read_committed"), ["one", "two"]);
 }
 
+/// Cuts a journal after the last entry that contains `text`, as if the machine had lost power before the rest was on
+/// the disk.
+fn cut_after(journal: &std::path::Path, text: &str) {
+    let content = std::fs::read(journal).unwrap();
+    let (mut at, mut end) = (8, None);
+    while let Some(length) = content.get(at..at + 4) {
+        let next = at + 8 + u32::from_le_bytes(length.try_into().unwrap()) as usize;
+        if String::from_utf8_lossy(&content[at + 8..next]).contains(text) {
+            end = Some(next);
+        }
+        at = next;
+    }
+    std::fs::write(journal, &content[..end.unwrap()]).unwrap();
+}
+
+// That a commit is complete is noted without waiting for the disk. When the machine loses power before, the commit is
+// carried out again, and must not take in what the next transaction has written meanwhile.
+#[test]
+fn a_commit_that_is_carried_out_again_leaves_the_next_transaction_open() {
+    let mut host = Host::start();
+    host.create("t", 2);
+    let producer = transactional(host.address(), "writer", 30_000);
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    put(&producer, "t", "first");
+    producer.commit_transaction(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    put(&producer, "t", "second");
+    let elsewhere = BaseRecord::<str, str>::to("t").partition(1).payload("second, elsewhere");
+    producer.send(elsewhere).map_err(|(error, _)| error).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    host.restart_after(|dir| cut_after(&dir.join("transactions.journal"), "prepare_commit"));
+    assert_eq!(read(&host, "t", "read_committed"), ["first"]);
+    // It is still the producer's to decide.
+    producer.commit_transaction(PATIENCE).unwrap();
+    assert_eq!(read(&host, "t", "read_committed"), ["first", "second"]);
+    let consumer = crate::support::consumer(host.address(), "t", &[1], Offset::Beginning, &[]);
+    assert_eq!(payloads(&read_to_end(&consumer, 1)), ["second, elsewhere"]);
+}
+
 // The next producer of the same id ends what the last one left, also across a restart.
 #[test]
 fn what_a_dead_producer_left_open_is_aborted_by_its_successor() {

@@ -114,6 +114,26 @@ fn a_flipped_bit_is_named_and_never_served() {
     }
 }
 
+// Where the log begins is what was deleted: another number brings it back, or hides what is there.
+#[test]
+fn no_flipped_bit_changes_where_the_log_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 40).delete_before(25).unwrap();
+    let path = dir.path().join("log-start");
+    let bytes = fs::read(&path).unwrap();
+    for bit in 0..bytes.len() * 8 {
+        flip(&path, bit / 8, (bit % 8) as u8);
+        match opened(dir.path()) {
+            Ok(partition) => assert_eq!(partition.positions().log_start, 25, "bit {bit}"),
+            Err(error) => assert!(error.to_string().contains("log-start"), "{error}"),
+        }
+        fs::write(&path, &bytes).unwrap();
+    }
+    // That of an earlier format has no checksum.
+    fs::write(&path, "25\n").unwrap();
+    assert_eq!(opened(dir.path()).unwrap().positions().log_start, 25);
+}
+
 /// Checks that `records` are batches of the log, and returns where they end.
 fn served(mut records: &[u8], expected: &[(i64, Bytes)], byte: usize) -> i64 {
     let mut end = 0;
