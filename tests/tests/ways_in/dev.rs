@@ -7,8 +7,9 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client;
 use lantern_tests::log::{Log, on};
-use lantern_tests::site::{Site, transcript};
+use lantern_tests::site::{Signal, Site, transcript};
 use lantern_tests::{target, wait};
+use rustix::process::{Pid, kill_process};
 
 use crate::{check, entries};
 
@@ -128,8 +129,16 @@ fn dev_swaps_in_what_is_saved_and_a_compile_error_leaves_the_running_version_alo
             write_crate(&source, "1")?;
             await_said("swapped in", 2)
         })();
-        dev.kill()?;
-        dev.wait()?;
-        done
+        if done.is_err() {
+            dev.kill()?;
+            dev.wait()?;
+            return done;
+        }
+        // As service managers and containers end it.
+        kill_process(Pid::from_child(&dev), Signal::TERM)?;
+        let ended = dev.wait()?;
+        ensure!(ended.success(), "{ended}: {}", fs::read_to_string(&said_path)?);
+        ensure!(site.json(["status"])?["host"].is_null(), "it leaves no host behind");
+        Ok(())
     })
 }
