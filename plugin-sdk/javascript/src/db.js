@@ -2,10 +2,10 @@
 
 import { LanternError } from "./errors.js";
 import { OpsWriter, readRows, writeRows } from "./frame.js";
-import { Rows, plain } from "./rows.js";
+import { Rows, UPSERTED, plain } from "./rows.js";
 import { writeJson } from "./schema.js";
 import { Table } from "./table.js";
-import { decode, encode } from "./text.js";
+import { decode, encode, nameOfBytes } from "./text.js";
 import { valueOf } from "./value.js";
 
 /** The most bytes that writes may take before they are handed to the host, in the middle of a batch if need be. */
@@ -22,22 +22,23 @@ const OUTBOX = new Table("_lantern_outbox", {
 export class Db {
   #host;
   #statements = new Map();
-  #ops = new OpsWriter();
+  // Not private by `#`: it is looked at after each event.
+  _ops = new OpsWriter();
   #tables = new Map();
   #touched = [];
-  // The first error of writes that were handed over: they are lost, whatever the plugin makes of it.
-  #error;
 
   constructor(host) {
     this.#host = host;
     this._event = null;
+    // The first error of writes that were handed over: they are lost, whatever the plugin makes of it.
+    this._error = undefined;
     // About what the gathered rows take.
     this._bytes = 0;
   }
 
   execute(sql, params = []) {
     this._flushRows();
-    this.#ops.push(this.#prepare(sql), this._event, params.map(valueOf));
+    this._ops.push(this.#prepare(sql), this._event, params.map(valueOf));
   }
 
   query(sql, params = []) {
@@ -56,6 +57,14 @@ export class Db {
 
   upsert(table, key) {
     const rows = this._rows(table);
+    // What is usual, in the fewest steps: a text or bytes that were found before.
+    let known;
+    if (typeof key === "string") known = rows.list[rows.texts.get(key)];
+    else if (rows.parts === 1 && key instanceof Uint8Array) known = rows.list[rows.others.get(nameOfBytes(key))];
+    if (known?._pending === UPSERTED) {
+      known._event = this._event;
+      return known;
+    }
     return rows.enter(rows.key(key), true);
   }
 
@@ -78,7 +87,7 @@ export class Db {
         this._flushRows();
         rows = this._rows(table);
       }
-      const parts = typeof checked === "string" ? [checked] : checked;
+      const parts = Array.isArray(checked) ? checked : [checked];
       row = rows.load(checked, this.#query(rows.selectId(this.#host), parts).rows[0]);
     }
     return rows.stored(row);
@@ -122,6 +131,8 @@ export class Db {
   }
 
   _rows(table) {
+    const open = table?._open;
+    if (open !== undefined && open.db === this) return open;
     let rows = this.#tables.get(table.name);
     if (rows === undefined) {
       if (!(table instanceof Table)) throw new LanternError("no table was given: declare one with `table(name, { key, columns })`");
@@ -134,13 +145,14 @@ export class Db {
       rows.touched = true;
       this.#touched.push(rows);
     }
+    table._open = rows;
     return rows;
   }
 
   /** Turns the rows gathered so far into writes. */
   _flushRows() {
     for (const rows of this.#touched) {
-      rows.flush(this.#host, this.#ops);
+      rows.flush(this.#host, this._ops);
       rows.touched = false;
     }
     this.#touched.length = 0;
@@ -149,19 +161,19 @@ export class Db {
 
   /** Hands the writes gathered so far to the host. */
   #flushOps() {
-    if (this.#ops.count === 0) return;
+    if (this._ops.count === 0) return;
     try {
-      this.#host.apply(this.#ops.take());
+      this.#host.apply(this._ops.take());
     } catch (error) {
-      this.#error ??= error;
+      this._error ??= error;
       throw error;
     }
   }
 
   /** Ends an event: what it wrote must be right, and must not take too much memory. */
   _end() {
-    if (this.#error !== undefined) throw this.#error;
-    if (this._bytes + this.#ops.bytes > BUFFER_BYTES_MAX) {
+    if (this._error !== undefined) throw this._error;
+    if (this._bytes + this._ops.arena.length > BUFFER_BYTES_MAX) {
       this._flushRows();
       this.#flushOps();
     }
@@ -171,15 +183,15 @@ export class Db {
   _finish() {
     this._event = null;
     this._flushRows();
-    return this.#ops.take();
+    return this._ops.take();
   }
 
   /** Forgets everything that was written. Statements stay: they are the instance's, not the transaction's. */
   _reset() {
-    this.#ops.reset();
+    this._ops.reset();
     for (const rows of this.#tables.values()) rows.clear();
     this.#touched.length = 0;
-    this.#error = undefined;
+    this._error = undefined;
     this._event = null;
     this._bytes = 0;
   }

@@ -1,9 +1,9 @@
 // Frames, layout 1: the bytes in which events, writes and rows cross between host and plugin. Their form is written down
 // in frames.md beside the contract; the tests go through its vectors.
 
+import { Arena, outside, utf8, values } from "./arena.js";
 import { MangledFrame } from "./errors.js";
-import { TextArena, decode, encode } from "./text.js";
-import { Real } from "./value.js";
+import { asciiOf, decode, encode } from "./text.js";
 
 export const NONE = 0xffffffff;
 export const EVENTS = 1;
@@ -11,8 +11,6 @@ export const OPS = 2;
 export const ROWS = 3;
 const KINDS = ["", "events", "writes", "rows"];
 const HEADER = 32;
-
-const outside = (what) => new MangledFrame("bounds", `${what} points outside of the frame`);
 
 /** Splits a frame into its parts, checked as a whole. */
 export function parse(frame, kind, strideLeast) {
@@ -49,28 +47,17 @@ export function parse(frame, kind, strideLeast) {
   return { frame, words, view, count, stride, texts, indexAt, arenaAt, arena };
 }
 
-function utf8(arena, pos, length) {
-  try {
-    return decode(arena.subarray(pos, pos + length));
-  } catch {
-    throw new MangledFrame("utf8", "a text is not UTF-8");
-  }
-}
-
 const EVENT_BYTES = 56;
 
-/** A frame of events, of which each is read by its place. */
+/** A frame of events, checked as a whole, of which each is read by its place. */
 export class Events {
-  #texts;
-
   constructor(frame) {
     const layout = parse(frame, EVENTS, EVENT_BYTES);
     this.count = layout.count;
     this.texts = layout.texts;
     this.arena = layout.arena;
-    this.end = layout.arena.length;
-    // How many bytes the items may still use: none is used twice.
-    this.left = this.end;
+    // The arena as one text, where positions are the same in both: null where it is not ASCII, undefined before it is asked for.
+    this.source = undefined;
     if (layout.stride % 4 === 0) {
       this.words = layout.words;
       this.base = layout.indexAt >> 2;
@@ -84,37 +71,48 @@ export class Events {
         for (let n = 0; n < 14; n++) this.words[item * 14 + n] = layout.view.getUint32(from + n * 4, true);
       }
     }
+    this.#check();
   }
 
-  /** Checks an item, and answers where its words begin. */
-  item(index) {
+  #check() {
     const words = this.words;
-    const at = this.base + index * this.step;
-    const end = this.end;
-    if (words[at + 4] >= this.texts.length || words[at + 6] >= this.texts.length) throw outside("the topic or type");
-    let used = words[at + 8];
-    if (used === NONE) used = 0;
-    else if (words[at + 7] + used > end) throw outside("the key");
-    const payload = words[at + 10];
-    if (payload !== NONE) {
-      used += payload;
-      if (words[at + 9] + payload > end) throw outside("the payload");
+    const texts = this.texts.length;
+    const end = this.arena.length;
+    const step = this.step;
+    const last = this.base + this.count * step;
+    // How many bytes the items use: none is used twice.
+    let used = 0;
+    for (let at = this.base; at < last; at += step) {
+      if (words[at + 4] >= texts || words[at + 6] >= texts) throw outside("the topic or type");
+      const key = words[at + 8];
+      if (key !== NONE) {
+        if (words[at + 7] + key > end) throw outside("the key");
+        used += key;
+      }
+      const payload = words[at + 10];
+      if (payload !== NONE) {
+        if (words[at + 9] + payload > end) throw outside("the payload");
+        used += payload;
+      }
+      if (words[at + 12] !== 0) used += this.#headers(at, end);
+      if (used > end) throw outside("an item uses bytes twice, and");
     }
-    if (words[at + 12] !== 0) used += this.#headers(at);
-    this.left -= used;
-    if (this.left < 0) throw outside("an item uses bytes twice, and");
-    return at;
   }
 
-  #headers(at) {
+  #headers(at, end) {
     let used = this.words[at + 12] * 12;
-    if (this.words[at + 11] + used > this.end) throw outside("the headers");
+    if (this.words[at + 11] + used > end) throw outside("the headers");
     for (const [, pos, length] of this.entries(at)) {
       if (length === NONE) continue;
       used += length;
-      if (pos + length > this.end) throw outside("a header");
+      if (pos + length > end) throw outside("a header");
     }
     return used;
+  }
+
+  /** Where the words of an item begin. */
+  item(index) {
+    return this.base + index * this.step;
   }
 
   /** The headers of an item: the number of the name, position and length of the value. */
@@ -141,8 +139,9 @@ export class Events {
 
   /** A key or payload as text; throws for what is no UTF-8. */
   text(pos, length) {
-    this.#texts ??= new TextArena(this.arena);
-    return this.#texts.text(pos, length);
+    if (this.source === undefined) this.source = asciiOf(this.arena);
+    if (this.source !== null) return this.source.substr(pos, length);
+    return decode(this.arena.subarray(pos, pos + length));
   }
 
   /** A 64-bit integer of an item: a number where that is exact, else a bigint. */
@@ -181,142 +180,13 @@ function items({ count, stride, indexAt, arena, view }, valuesAt) {
   return found;
 }
 
-function values(arena, pos, end, count) {
-  if (pos > end || end > arena.length || count > end - pos) throw outside("the values of an item");
-  const view = new DataView(arena.buffer, arena.byteOffset, arena.length);
-  const take = (bytes) => {
-    const at = pos;
-    pos += bytes;
-    if (pos > end) throw outside("a value");
-    return at;
-  };
-  const read = [];
-  for (let n = 0; n < count; n++) {
-    const tag = arena[take(1)];
-    if (tag === 0) read.push(null);
-    else if (tag === 1) read.push(exact(view, take(8)));
-    else if (tag === 2) read.push(new Real(view.getFloat64(take(8), true)));
-    else if (tag === 3 || tag === 4) {
-      const length = view.getUint32(take(4), true);
-      const at = take(length);
-      read.push(tag === 3 ? utf8(arena, at, length) : arena.slice(at, at + length));
-    } else throw new MangledFrame("tag", `a value has the unknown tag ${tag}`);
-  }
-  return read;
-}
-
-function exact(view, at) {
-  const number = view.getInt32(at + 4, true) * 0x100000000 + view.getUint32(at, true);
-  return Number.isSafeInteger(number) ? number : view.getBigInt64(at, true);
-}
-
-/** Bytes that grow. */
-class Arena {
-  constructor(bytes = 4096) {
-    this.bytes = new Uint8Array(bytes);
-    this.view = new DataView(this.bytes.buffer);
-    this.length = 0;
-  }
-
-  /** Makes room, and answers where it begins. */
-  take(count) {
-    const at = this.length;
-    this.length += count;
-    if (this.length > this.bytes.length) {
-      const grown = new Uint8Array(Math.max(this.length, this.bytes.length * 2));
-      grown.set(this.bytes);
-      this.bytes = grown;
-      this.view = new DataView(grown.buffer);
-    }
-    return at;
-  }
-
-  put(bytes) {
-    // Room first: it may move the bytes.
-    const at = this.take(bytes.length);
-    this.bytes.set(bytes, at);
-  }
-
-  u32(...numbers) {
-    for (const number of numbers) {
-      const at = this.take(4);
-      this.view.setUint32(at, number, true);
-    }
-  }
-
-  /** Appends a value of those that `valueOf` answers. */
-  value(value) {
-    switch (typeof value) {
-      case "string":
-        return this.#text(value);
-      case "number": {
-        const at = this.take(9);
-        if (Number.isInteger(value)) {
-          this.bytes[at] = 1;
-          this.view.setUint32(at + 1, value >>> 0, true);
-          this.view.setInt32(at + 5, Math.floor(value / 0x100000000), true);
-        } else this.#real(at, value);
-        return;
-      }
-      case "bigint": {
-        const at = this.take(9);
-        this.bytes[at] = 1;
-        this.view.setBigInt64(at + 1, value, true);
-        return;
-      }
-      default:
-        if (value === null) this.put([0]);
-        else if (value instanceof Real) this.#real(this.take(9), value.value);
-        else this.#sized(4, value);
-    }
-  }
-
-  #real(at, value) {
-    this.bytes[at] = 2;
-    this.view.setFloat64(at + 1, value, true);
-  }
-
-  #sized(tag, data) {
-    const at = this.take(5 + data.length);
-    this.bytes[at] = tag;
-    this.view.setUint32(at + 1, data.length, true);
-    this.bytes.set(data, at + 5);
-  }
-
-  #text(text) {
-    const length = text.length;
-    // Short texts are mostly ASCII, and quicker written by hand.
-    if (length <= 32) {
-      const at = this.take(5 + length);
-      const bytes = this.bytes;
-      let n = 0;
-      for (let to = at + 5; n < length; n++) {
-        const code = text.charCodeAt(n);
-        if (code > 127) break;
-        bytes[to + n] = code;
-      }
-      if (n === length) {
-        bytes[at] = 3;
-        this.view.setUint32(at + 1, length, true);
-        return;
-      }
-      this.length = at;
-    }
-    this.#sized(3, encode(text));
-  }
-
-  data() {
-    return this.bytes.subarray(0, this.length);
-  }
-}
-
 function build(kind, count, stride, dictionary, index, arena) {
   const size = HEADER + dictionary.length * 8 + index.length + arena.length;
   const frame = new Arena(size);
   frame.u32(0x4e52544c, 1 | (kind << 16), count, stride, dictionary.length, arena.length, 0, 0);
   for (const entry of dictionary) frame.u32(...entry);
-  frame.put(index.data());
-  frame.put(arena.data());
+  frame.put(index);
+  frame.put(arena);
   return frame.data();
 }
 
@@ -328,24 +198,30 @@ export class OpsWriter {
 
   reset() {
     this.count = 0;
-    this.index = new Arena();
+    // Of each write: its statement, its event, where its values begin, and how many there are.
+    this.words = new Uint32Array(1024);
     this.arena = new Arena();
   }
 
-  get bytes() {
-    return this.index.length + this.arena.length;
+  /** Adds a write whose values begin at a position of the arena. */
+  entry(statement, event, pos, count) {
+    let words = this.words;
+    const at = this.count * 4;
+    if (at === words.length) {
+      words = new Uint32Array(at * 2);
+      words.set(this.words);
+      this.words = words;
+    }
+    words[at] = statement;
+    words[at + 1] = event ?? NONE;
+    words[at + 2] = pos;
+    words[at + 3] = count;
+    this.count++;
   }
 
   /** Begins a write; `count` values follow, by `value`. */
   begin(statement, event, count) {
-    const index = this.index;
-    const at = index.take(16);
-    const view = index.view;
-    view.setUint32(at, statement, true);
-    view.setUint32(at + 4, event ?? NONE, true);
-    view.setUint32(at + 8, this.arena.length, true);
-    view.setUint32(at + 12, count, true);
-    this.count++;
+    this.entry(statement, event, this.arena.length, count);
   }
 
   push(statement, event, values) {
@@ -355,7 +231,8 @@ export class OpsWriter {
 
   /** The frame of all writes; starts anew. */
   take() {
-    const frame = build(OPS, this.count, 16, [], this.index, this.arena);
+    const index = new Uint8Array(this.words.buffer, 0, this.count * 16);
+    const frame = build(OPS, this.count, 16, [], index, this.arena.data());
     this.reset();
     return frame;
   }
@@ -376,7 +253,7 @@ export function writeRows(columns, rows) {
     index.u32(arena.length, row.length);
     for (const value of row) arena.value(value);
   }
-  return build(ROWS, rows.length, 8, dictionary, index, arena);
+  return build(ROWS, rows.length, 8, dictionary, index.data(), arena.data());
 }
 
 /** A frame of events, as the host makes it: for tests. */
@@ -407,7 +284,7 @@ export function writeEvents(events) {
     }
     index.u32(topic, event.partition ?? 0, type, ...key, ...payload, headersAt, headers.length / 3, 0);
   }
-  return build(EVENTS, events.length, EVENT_BYTES, dictionary, index, arena);
+  return build(EVENTS, events.length, EVENT_BYTES, dictionary, index.data(), arena.data());
 }
 
 function span(arena, data) {

@@ -1,5 +1,7 @@
 // What a projection is: a read model as a fold of events.
 
+import { remember } from "./arena.js";
+import { BUFFER_BYTES_MAX } from "./db.js";
 import { LanternError } from "./errors.js";
 import { Event } from "./event.js";
 import { Events } from "./frame.js";
@@ -92,14 +94,16 @@ class Projection {
       const events = new Events(frame);
       const others = this.#handlers.get("*");
       const handlers = events.texts.map((type) => this.#handlers.get(type) ?? others);
-      const count = events.count;
-      for (index = 0; index < count; index++) {
-        const at = events.item(index);
-        const found = handlers[events.words[at + 6]];
+      // What many rows have.
+      events.texts.forEach(remember);
+      const { count, words, step } = events;
+      for (let at = events.base, n = 0; n < count; n++, at += step) {
+        const found = handlers[words[at + 6]];
         if (found === undefined) continue;
-        db._event = index;
-        found.handler(new Event(events, index, at, found.type), db);
-        db._end();
+        index = n;
+        db._event = n;
+        found.handler(new Event(events, n, at, found.type), db);
+        if (db._error !== undefined || db._bytes + db._ops.arena.length > BUFFER_BYTES_MAX) db._end();
       }
       index = undefined;
       return db._finish();

@@ -1,13 +1,15 @@
 // The rows of one table that a batch writes: found by key, changed in memory, flushed as writes. The order is that of first
 // writing, so the same batch always gives the same writes.
 
+import { Arena, values as readValues } from "./arena.js";
 import { LanternError } from "./errors.js";
 import { ADD, DELETE, MAX, MIN, SET, UNCHANGED, UPDATE, UPSERT, readSql, writeSql } from "./table.js";
+import { nameOfBytes } from "./text.js";
 import { Real, sum, valueOf } from "./value.js";
 
 // What is to be written of a row.
 const NOTHING = 0;
-const UPSERTED = 1;
+export const UPSERTED = 1;
 const UPDATED = 2;
 const DELETED = 3;
 const REPLACED = 4;
@@ -17,6 +19,10 @@ const VERBS = [[], [UPSERT], [UPDATE], [DELETE], [DELETE, UPSERT]];
 // About what a row takes beside its long texts.
 const ROW_BYTES = 160;
 const LONG = 64;
+// The changes of a row that was written: no column has one, so whoever still holds it begins anew.
+const WRITTEN = [];
+const MOST = Number.MAX_SAFE_INTEGER;
+const toNumber = Number;
 
 /** A row that is being written. */
 export class Row {
@@ -36,22 +42,58 @@ export class Row {
     this._absent = false;
   }
 
+  // Each first tries what is usual, in the fewest steps: an integer of 32 bits, to a column that was changed in the same way.
+
   set(column, value) {
-    if (typeof column === "string") return this._change(column, SET, valueOf(value));
-    let row = this;
-    for (const [name, each] of Object.entries(column)) row = row._change(name, SET, valueOf(each));
-    return row;
+    if (typeof column !== "string") {
+      let row = this;
+      for (const [name, each] of Object.entries(column)) row = row._change(name, SET, valueOf(each));
+      return row;
+    }
+    const by = typeof value === "bigint" ? toNumber(value) : value;
+    if ((by | 0) === by) {
+      const place = this._rows.places[column];
+      if (this._changes[place] === SET) {
+        this._values[place] = by | 0;
+        return this;
+      }
+    }
+    return this._change(column, SET, valueOf(value));
   }
 
   add(column, n) {
+    const by = typeof n === "bigint" ? toNumber(n) : n;
+    const place = this._rows.places[column];
+    if (this._changes[place] === ADD && (by | 0) === by) {
+      const old = this._values[place];
+      if (typeof old === "number") {
+        const now = old + by;
+        if (now <= MOST && now >= -MOST) {
+          this._values[place] = now;
+          return this;
+        }
+      }
+    }
     return this._change(column, ADD, integerOf(column, n));
   }
 
   max(column, n) {
+    const by = typeof n === "bigint" ? toNumber(n) : n;
+    const place = this._rows.places[column];
+    if (this._changes[place] === MAX && (by | 0) === by) {
+      if (by > this._values[place]) this._values[place] = by;
+      return this;
+    }
     return this._change(column, MAX, integerOf(column, n));
   }
 
   min(column, n) {
+    const by = typeof n === "bigint" ? toNumber(n) : n;
+    const place = this._rows.places[column];
+    if (this._changes[place] === MIN && (by | 0) === by) {
+      if (by < this._values[place]) this._values[place] = by;
+      return this;
+    }
     return this._change(column, MIN, integerOf(column, n));
   }
 
@@ -60,7 +102,7 @@ export class Row {
       // What was gathered is written: another row stands for this one. A flushed row keeps in `_absent` whether it was to be made.
       return this._db._rows(this._rows.table).enter(this._key, this._absent)._change(column, change, value);
     }
-    const place = this._rows.table.places.get(column);
+    const place = this._rows.places[column];
     if (place === undefined) {
       const { name, columns } = this._rows.table;
       throw new LanternError(`table \`${name}\` declares no column \`${column}\`, only ${columns.join(", ")}`);
@@ -113,42 +155,77 @@ export class Rows {
   constructor(db, table) {
     this.db = db;
     this.table = table;
+    this.places = table.places;
+    this.parts = table.key.length;
+    this.numbers = table.key.map((_, n) => n);
     this.nulls = new Array(table.columns.length).fill(null);
     this.unchanged = new Array(table.columns.length).fill(UNCHANGED);
-    this.rows = new Map();
+    this.whole = new Array(table.columns.length).fill(SET);
     this.statements = new Map();
     this.select = undefined;
-    this.touched = false;
+    this.scratch = new Arena(64);
+    this.clear();
   }
 
-  /** A key's parts, checked: reals and NULL have no place in one, since what is equal must be equal byte for byte. */
+  /** A key, checked: reals and NULL have no place in one, since what is equal must be equal byte for byte. */
   key(key) {
-    const width = this.table.key.length;
-    if (width === 1 && typeof key === "string") return key;
-    const parts = Array.isArray(key) ? key : [key];
-    if (parts.length !== width) {
+    if (this.parts === 1 && !Array.isArray(key)) return this._part(key);
+    if (!Array.isArray(key) || key.length !== this.parts) {
+      const given = Array.isArray(key) ? key.length : 1;
       throw new LanternError(
-        `a key of \`${this.table.name}\` has the parts ${this.table.key.join(", ")}; ${parts.length} were given`,
+        `a key of \`${this.table.name}\` has the parts ${this.table.key.join(", ")}; ${given} were given`,
       );
     }
-    return parts.map((part) => {
-      const value = valueOf(part);
-      if (typeof value === "string" || isInteger(value) || value instanceof Uint8Array) return value;
-      throw new LanternError(`a key of \`${this.table.name}\` has ${String(part)}: keys are texts, integers and blobs`);
-    });
+    const parts = key.map((part) => this._part(part));
+    return this.parts === 1 ? parts[0] : parts;
+  }
+
+  _part(part) {
+    if (typeof part === "string") return part;
+    const value = valueOf(part);
+    if (isInteger(value) || value instanceof Uint8Array) return value;
+    throw new LanternError(`a key of \`${this.table.name}\` has ${String(part)}: keys are texts, integers and blobs`);
+  }
+
+  /** What a checked key is known by among the others: each kind of key has a map of its own, or cannot be taken for another. */
+  #name(key) {
+    if (key instanceof Uint8Array) return nameOfBytes(key);
+    if (!Array.isArray(key)) return key;
+    const scratch = this.scratch;
+    scratch.length = 0;
+    for (const part of key) scratch.value(part);
+    return nameOfBytes(scratch.data());
   }
 
   /** The row of a checked key; undefined where none was touched. */
   find(key) {
-    return this.rows.get(found(key));
+    const isText = typeof key === "string";
+    const place = isText ? this.texts.get(key) : this.others.get(this.#name(key));
+    if (place === undefined) return undefined;
+    return this.list[place] ?? this.#opened(place, key);
+  }
+
+  /** A row that was put, to be changed or read. */
+  #opened(place, key) {
+    const row = new Row(this.db, this, key);
+    const [event, start, end] = this.spans.slice(place * 3, place * 3 + 3);
+    row._values = this.#columnsAt(start, end);
+    row._changes = this.whole.slice();
+    row._pending = UPSERTED;
+    row._known = true;
+    row._event = event;
+    this.list[place] = row;
+    return row;
   }
 
   row(key) {
-    const name = found(key);
-    let row = this.rows.get(name);
+    let row = this.find(key);
     if (row === undefined) {
       row = new Row(this.db, this, key);
-      this.rows.set(name, row);
+      if (typeof key === "string") this.texts.set(key, this.list.length);
+      else this.others.set(this.#name(key), this.list.length);
+      this.list.push(row);
+      this.spans.push(0, 0, 0);
       this.db._bytes += ROW_BYTES;
     }
     return row;
@@ -200,23 +277,65 @@ export class Rows {
     return row;
   }
 
-  /** Writes a whole row. */
+  /** Writes a whole row. It is kept as the bytes that are written in the end, and taken apart only if it is touched again. */
   put(key, columns) {
-    const { name, columns: names, places } = this.table;
-    const given = Object.keys(columns);
-    if (given.length !== names.length || !given.every((column) => places.has(column))) {
-      const listed = given.join(", ") || "nothing";
-      throw new LanternError(`${listed} was put into \`${name}\`, which declares ${names.join(", ")}`);
+    const names = this.table.columns;
+    const { arena, parts } = this;
+    const start = arena.length;
+    try {
+      if (Object.keys(columns).length !== names.length) throw this.#mismatch(columns);
+      let map = this.others;
+      let name;
+      if (parts === 1) {
+        const checked = typeof key === "string" ? key : this.key(key);
+        arena.value(checked);
+        if (typeof checked === "string") map = this.texts;
+        name = this.#name(checked);
+      } else {
+        if (!Array.isArray(key) || key.length !== parts || arena.fields(key, this.numbers) > 0) this.key(key);
+        name = nameOfBytes(arena.bytes.subarray(start, arena.length));
+      }
+      arena.fields(columns, names);
+      const end = arena.length;
+      const { list, spans, db } = this;
+      const place = map.get(name);
+      db._bytes += end - start;
+      if (place === undefined) {
+        map.set(name, list.length);
+        list.push(null);
+        spans.push(db._event, start, end);
+        db._bytes += ROW_BYTES;
+      } else if (list[place] === null) {
+        spans[place * 3] = db._event;
+        spans[place * 3 + 1] = start;
+        spans[place * 3 + 2] = end;
+      } else this.#replace(list[place], start, end);
+    } catch (error) {
+      arena.length = start;
+      // A column that is missing was taken for undefined.
+      throw names.every((column) => Object.hasOwn(columns, column)) ? error : this.#mismatch(columns);
     }
-    const values = names.map((column) => valueOf(columns[column]));
-    const row = this.row(this.key(key));
+  }
+
+  #mismatch(columns) {
+    const { name, columns: names } = this.table;
+    const listed = Object.keys(columns).join(", ") || "nothing";
+    return new LanternError(`${listed} was put into \`${name}\`, which declares ${names.join(", ")}`);
+  }
+
+  /** Writes all columns of a row that something else was gathered of. */
+  #replace(row, start, end) {
     row._pending = row._pending === DELETED || row._pending === REPLACED ? REPLACED : UPSERTED;
-    row._values = values;
-    row._changes = names.map(() => SET);
+    row._values = this.#columnsAt(start, end);
+    row._changes = this.whole.slice();
     row._known = true;
     row._absent = false;
     row._event = this.db._event;
-    for (const value of values) if (value?.length > LONG) this.db._bytes += value.length;
+  }
+
+  /** The columns of a row that was put. */
+  #columnsAt(start, end) {
+    return readValues(this.arena.bytes, start, end, this.parts + this.nulls.length).slice(this.parts);
   }
 
   /** Deletes a row. */
@@ -251,18 +370,50 @@ export class Rows {
 
   /** Turns all rows into writes, and forgets them. */
   flush(host, ops) {
-    const rows = this.rows;
-    this.rows = new Map();
-    for (const row of rows.values()) {
+    const { list, spans, arena } = this;
+    this.clear();
+    for (let place = 0; place < list.length; place++) {
+      const row = list[place];
+      if (row === null) {
+        place = this.#writeWhole(host, ops, list, spans, arena, place);
+        continue;
+      }
       const { _pending: pending, _changes: changes, _event: event, _key: key } = row;
       row._absent = pending !== UPDATED;
       row._pending = FLUSHED;
+      row._changes = WRITTEN;
       for (const verb of VERBS[pending]) this.#write(host, ops, verb, row, changes, event, key);
+    }
+  }
+
+  /** Writes the rows that were put from a place on, as long as their bytes lie one behind the other; answers the last place. */
+  #writeWhole(host, ops, list, spans, arena, place) {
+    const { statement } = this.#statement(host, UPSERT, this.whole, spans[place * 3]);
+    const count = this.parts + this.nulls.length;
+    const start = spans[place * 3 + 1];
+    const to = ops.arena.length - start;
+    for (; ; place++) {
+      const at = place * 3;
+      ops.entry(statement, spans[at], to + spans[at + 1], count);
+      if (list[place + 1] !== null || spans[at + 4] !== spans[at + 2]) {
+        ops.arena.put(arena.bytes.subarray(start, spans[at + 2]));
+        return place;
+      }
     }
   }
 
   #write(host, ops, verb, row, changes, event, key) {
     if (verb === DELETE) changes = this.unchanged;
+    const { statement, places } = this.#statement(host, verb, changes, event);
+    if (statement === undefined) return;
+    const arena = ops.arena;
+    ops.begin(statement, event, this.parts + places.length);
+    if (Array.isArray(key)) for (const part of key) arena.value(part);
+    else arena.value(key);
+    for (const place of places) arena.value(row._values[place]);
+  }
+
+  #statement(host, verb, changes, event) {
     const name = nameOf(verb, changes);
     let known = this.statements.get(name);
     if (known === undefined) {
@@ -272,13 +423,7 @@ export class Rows {
       if (verb !== UPDATE || places.length > 0) known.statement = this.#prepare(host, verb, changes, event);
       this.statements.set(name, known);
     }
-    const { statement, places } = known;
-    if (statement === undefined) return;
-    const arena = ops.arena;
-    ops.begin(statement, event, this.table.key.length + places.length);
-    if (typeof key === "string") arena.value(key);
-    else for (const part of key) arena.value(part);
-    for (const place of places) arena.value(row._values[place]);
+    return known;
   }
 
   #prepare(host, verb, changes, event) {
@@ -292,8 +437,15 @@ export class Rows {
 
   /** Forgets all rows. */
   clear() {
-    this.rows = new Map();
+    // By the order of first writing: a row, or null for one that was put, whose event, start and end in the arena are in `spans`.
+    this.list = [];
+    this.spans = [];
+    this.arena = new Arena();
+    // Where a key's row is in the list: of texts, and of all others.
+    this.texts = new Map();
+    this.others = new Map();
     this.touched = false;
+    this.table._open = undefined;
   }
 }
 
@@ -308,16 +460,6 @@ function nameOf(verb, changes) {
   let name = VERB_CODES[verb];
   for (let place = 0; place < count; place++) name = name * 5 + changes[place];
   return name;
-}
-
-/** A key as a key of a Map: a text alone is itself, all others begin with a character that such a text does not have. */
-function found(key) {
-  if (typeof key === "string") return key.charCodeAt(0) === 0 ? `\0t${key}` : key;
-  const parts = key.map((part) => {
-    const text = part instanceof Uint8Array ? part.join() : String(part);
-    return `${part instanceof Uint8Array ? "b" : typeof part === "string" ? "t" : "i"}${text.length}:${text}`;
-  });
-  return `\0k${parts.join("")}`;
 }
 
 /** A value as a plugin sees it. */

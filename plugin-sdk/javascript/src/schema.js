@@ -2,8 +2,13 @@
 
 import { Invalid } from "./errors.js";
 
+// Names of the module are quicker than those of the world.
+const { parse } = JSON;
+const { isArray } = Array;
+const toBigInt = BigInt;
+
 const said = (value) => {
-  const text = typeof value === "bigint" ? String(value) : (JSON.stringify(value) ?? String(value));
+  const text = written(value) ?? String(value);
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
 };
 
@@ -11,22 +16,31 @@ const expected = (words, value) => new Invalid(`expected ${words}, found ${said(
 
 /** A kind of value. `read` answers the value itself where nothing is to be changed. */
 class Type {
-  constructor(read, { optional = false, exact = false } = {}) {
+  constructor(read, { optional = false, exact = 0 } = {}) {
     this.read = read;
     this.optional = optional;
-    // Whether integers beyond 2^53 have to be read as they are written.
+    // Whether integers beyond 2^53 have to be read as they are written: nowhere, where a type says so, or everywhere.
     this.exact = exact;
   }
 }
+
+const NOWHERE = 0;
+const TYPED = 1;
+const EVERYWHERE = 2;
 
 export const text = new Type((value) => {
   if (typeof value === "string") return value;
   throw expected("a text", value);
 });
 
+// What a type throws for a number that may have lost digits: then the text is read anew, exactly.
+const INEXACT = Symbol("inexact");
+let isExact = false;
+
 /** An integer that a number holds exactly. One beyond 2^53 is refused: `bigint` reads it. */
 export const integer = new Type((value) => {
   if (Number.isSafeInteger(value)) return value;
+  if (Number.isInteger(value) && !isExact) throw INEXACT;
   if (typeof value === "bigint" || Number.isInteger(value)) {
     throw new Invalid(`${said(value)} is beyond 2^53 and would not be exact: declare the field as \`bigint\``);
   }
@@ -37,10 +51,11 @@ export const integer = new Type((value) => {
 export const bigint = new Type(
   (value) => {
     if (Number.isSafeInteger(value)) return BigInt(value);
+    if (Number.isInteger(value) && !isExact) throw INEXACT;
     if (typeof value === "bigint" && value >= -(2n ** 63n) && value < 2n ** 63n) return value;
     throw expected("an integer of 64 bits", value);
   },
-  { exact: true },
+  { exact: TYPED },
 );
 
 export const number = new Type((value) => {
@@ -60,7 +75,7 @@ export const json = new Type(
     if (value === undefined) throw expected("a value", value);
     return value;
   },
-  { exact: true },
+  { exact: EVERYWHERE },
 );
 
 /** The payload as bytes, null for a tombstone: it is not read as JSON. Of an event, not of a field. */
@@ -110,12 +125,20 @@ export function object(fields) {
   const reads = types.map((type) => type.read);
   const count = names.length;
   const read = (value) => {
-    if (!isObject(value)) throw expected("an object", value);
+    if (typeof value !== "object" || value === null || isArray(value)) throw expected("an object", value);
     let n = 0;
     try {
       for (; n < count; n++) {
         const name = names[n];
         const given = value[name];
+        const type = types[n];
+        // The usual ones without a call.
+        if (type === text) {
+          if (typeof given === "string") continue;
+        } else if (type === bigint && typeof given === "number" && (given | 0) === given) {
+          value[name] = toBigInt(given);
+          continue;
+        }
         const field = reads[n](given);
         if (field !== given) value[name] = field;
       }
@@ -127,7 +150,7 @@ export function object(fields) {
     }
     return value;
   };
-  return new Type(read, { exact: types.some((type) => type.exact) });
+  return new Type(read, { exact: Math.max(NOWHERE, ...types.map((type) => type.exact)) });
 }
 
 /** A type as it is, or the fields of an object. */
@@ -151,14 +174,20 @@ function isObject(value) {
 
 /** Reads JSON as a type. */
 export function readJson(source, type) {
-  if (type.exact) return type.read(parseJson(source, true));
-  let value;
   try {
-    value = JSON.parse(source);
+    return type.read(type.exact === EVERYWHERE ? parseJson(source, true) : parse(source));
   } catch (error) {
-    throw new Invalid(`it is not JSON: ${error.message}`);
+    // What is wrong is said by the second reading, with all digits.
+    const isToSay = error instanceof SyntaxError || (error instanceof Invalid && type.exact === TYPED);
+    if (error !== INEXACT && !isToSay) throw error;
   }
-  return type.read(value);
+  const value = parseJson(source, type.exact !== NOWHERE);
+  isExact = true;
+  try {
+    return type.read(value);
+  } finally {
+    isExact = false;
+  }
 }
 
 /** Reads JSON. With `exact`, integers that no number holds are bigints. */

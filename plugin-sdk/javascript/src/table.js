@@ -8,7 +8,10 @@ export class Table {
     this.name = name;
     this.key = typeof key === "string" ? [key] : [...key];
     this.columns = [...columns];
-    this.places = new Map(this.columns.map((column, place) => [column, place]));
+    // An object, which is quicker than a Map for names that stand in the source.
+    this.places = Object.assign(Object.create(null), Object.fromEntries(this.columns.map((column, place) => [column, place])));
+    // The rows that are gathered of it, which are no part of what is declared.
+    Object.defineProperty(this, "_open", { value: undefined, writable: true });
     if (this.key.length === 0) throw new TypeError(`the table ${name} needs a key`);
     if (this.columns.length > COLUMNS_MAX) {
       throw new TypeError(`the table ${name} has more than ${COLUMNS_MAX} columns beside its key`);
@@ -35,7 +38,7 @@ export function writeSql(table, verb, changes) {
     const parts = written.map((column, nth) => {
       const old = `${name}.${quoted(column)}`;
       const given = value(column, nth);
-      return `${quoted(column)} = ${changed(changes[table.places.get(column)], old, given)}`;
+      return `${quoted(column)} = ${changed(changes[table.places[column]], old, given)}`;
     });
     return parts.join(", ");
   };
