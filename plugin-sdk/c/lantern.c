@@ -206,7 +206,24 @@ lantern_text lantern_str(const char *zero_ended) {
 
 bool lantern_same(lantern_text a, lantern_text b) { return a.len == b.len && same_bytes(a.ptr, b.ptr, a.len); }
 
-static bool is_utf8(const uint8_t *at, size_t len) {
+/* What is seldom needed, and would make what is quick too large to be inlined. */
+#define OUT_OF_LINE __attribute__((noinline, cold))
+
+/* Eight bytes at a time, of which the last may be looked at twice. */
+static inline bool is_ascii(const uint8_t *at, size_t len) {
+    uint64_t high = 0;
+    if (len >= 8) {
+        for (size_t i = 0; i + 8 <= len; i += 8) high |= u64_at(at + i);
+        high |= u64_at(at + len - 8);
+    } else if (len >= 4) {
+        high = u32_at(at) | u32_at(at + len - 4);
+    } else {
+        for (size_t i = 0; i < len; i++) high |= at[i];
+    }
+    return !(high & 0x8080808080808080u);
+}
+
+static OUT_OF_LINE bool is_utf8_beyond_ascii(const uint8_t *at, size_t len) {
     const uint8_t *end = at + len;
     while (at < end) {
         if (end - at >= 8 && !(u64_at(at) & 0x8080808080808080u)) {
@@ -226,6 +243,8 @@ static bool is_utf8(const uint8_t *at, size_t len) {
     }
     return true;
 }
+
+static inline bool is_utf8(const uint8_t *at, size_t len) { return is_ascii(at, len) || is_utf8_beyond_ascii(at, len); }
 
 /* ---- Buffers: bytes that grow ----------------------------------------------------------------------------------- */
 
@@ -260,6 +279,12 @@ static inline void copy(uint8_t *to, const void *from, size_t len) {
         memcpy(to + 8, &b, 8);
         memcpy(to + len - 16, &c, 8);
         memcpy(to + len - 8, &d, 8);
+    } else if (len > 32 && len <= 64) {
+        uint64_t first[4], last[4];
+        memcpy(first, bytes, 32);
+        memcpy(last, bytes + len - 32, 32);
+        memcpy(to, first, 32);
+        memcpy(to + len - 32, last, 32);
     } else if (len >= 4 && len < 8) {
         uint32_t first = u32_at(bytes), last = u32_at(bytes + len - 4);
         memcpy(to, &first, 4);
@@ -1226,6 +1251,8 @@ typedef struct {
 
 typedef struct {
     uint32_t hash, key_pos, key_len;
+    uint32_t whole_len; /* of a row that was put and not touched since: how many bytes its key and values have, one behind the other */
+    uint32_t cells;     /* where its cells begin, or NONE */
     uint32_t event; /* the last that touched the row */
     enum { NOTHING, UPSERT, UPDATE, DELETE, REPLACE } pending;
     bool known;  /* all cells have the row's values, or it is known that there is no row */
@@ -1269,7 +1296,6 @@ struct lantern_db {
 static lantern_db the_db = {.event = NONE};
 
 #define ENTRIES(cache) ((entry *)(cache)->entries.ptr)
-#define CELLS(cache) ((cell *)(cache)->cells.ptr)
 #define ENTRIES_COUNT(cache) ((uint32_t)((cache)->entries.len / sizeof(entry)))
 
 static void keep_error(lantern_db *db) {
@@ -1368,13 +1394,43 @@ static uint32_t enter_key(cache *in, size_t start, bool *is_new) {
         find_entry(in, hash, start, &slot);
     }
     in->slots[slot] = count + 1;
-    *(entry *)reserve(&in->entries, sizeof(entry)) =
-        (entry){.hash = hash, .key_pos = (uint32_t)start, .key_len = (uint32_t)(in->arena.len - start), .event = NONE};
+    *(entry *)reserve(&in->entries, sizeof(entry)) = (entry){.hash = hash,
+                                                             .key_pos = (uint32_t)start,
+                                                             .key_len = (uint32_t)(in->arena.len - start),
+                                                             .cells = NONE,
+                                                             .event = NONE};
     in->entries.len += sizeof(entry);
-    cell *cells = (cell *)reserve(&in->cells, in->width * sizeof(cell));
-    for (uint32_t i = 0; i < in->width; i++) cells[i].kind = CELL_NULL;
-    in->cells.len += in->width * sizeof(cell);
     return count;
+}
+
+static OUT_OF_LINE cell *make_cells(cache *in, entry *row) {
+    row->cells = (uint32_t)(in->cells.len / sizeof(cell));
+    cell *cells = (cell *)reserve(&in->cells, in->width * sizeof(cell));
+    in->cells.len += in->width * sizeof(cell);
+    const uint8_t *from = in->arena.ptr + row->key_pos + row->key_len;
+    for (uint32_t i = 0; i < in->width; i++) {
+        cells[i].kind = CELL_NULL;
+        if (!row->whole_len) continue;
+        uint32_t len = 1;
+        if (from[0] == LANTERN_INT) {
+            cells[i].kind = CELL_INT;
+            cells[i].integer = (int64_t)u64_at(from + 1);
+            len = 9;
+        } else if (from[0] != LANTERN_NULL) {
+            len = from[0] == LANTERN_REAL ? 9 : 5 + u32_at(from + 1);
+            cells[i].kind = CELL_ENCODED;
+            cells[i].pos = (uint32_t)(from - in->arena.ptr);
+            cells[i].len = len;
+        }
+        from += len;
+    }
+    row->whole_len = 0;
+    return cells;
+}
+
+/* The cells of an entry, which has none before they are asked for: a row that was put is taken apart then. */
+static inline cell *cells_of(cache *in, entry *row) {
+    return row->cells != NONE ? (cell *)in->cells.ptr + row->cells : make_cells(in, row);
 }
 
 static void cache_clear(cache *in) {
@@ -1383,8 +1439,7 @@ static void cache_clear(cache *in) {
     memset(in->slots, 0, in->slots_count * sizeof *in->slots);
 }
 
-static bool encode_cell(cache *in, uint32_t at, lantern_value value) {
-    cell *to = &CELLS(in)[at];
+static bool encode_cell(cache *in, cell *to, lantern_value value) {
     if (value.kind == LANTERN_NULL) {
         to->kind = CELL_NULL;
     } else if (value.kind == LANTERN_INT) {
@@ -1430,10 +1485,10 @@ static bool cache_change(cache *in, uint32_t at, uint32_t column, change how, la
         now->add = (now->add & ~bit) | (how == ADD ? bit : 0);
         now->max = (now->max & ~bit) | (how == MAX ? bit : 0);
         now->min = (now->min & ~bit) | (how == MIN ? bit : 0);
-        return encode_cell(in, at * in->width + column, value);
+        return encode_cell(in, cells_of(in, row) + column, value);
     }
     /* The column's value, or what is to be added to it, is known, and changes here. */
-    cell *old = &CELLS(in)[at * in->width + column];
+    cell *old = cells_of(in, row) + column;
     int64_t n = value.integer, merged = n;
     if (before == SET && old->kind == CELL_NULL) {
         merged = n;
@@ -1579,12 +1634,35 @@ static void push_op(writer *ops, uint32_t statement, uint32_t event, size_t star
     ops->count++;
 }
 
+static columns all_of(const cache *in) { return (columns){.written = in->width ? UINT64_MAX >> (64 - in->width) : 0}; }
+
+/* Writes the rows that were put from one on, as long as they lie one behind the other; answers which is the last. */
+static bool flush_whole(lantern_db *db, cache *in, uint32_t *at) {
+    const entry *row = &ENTRIES(in)[*at], *end = ENTRIES(in) + ENTRIES_COUNT(in);
+    uint32_t statement, from = row->key_pos, to = from;
+    if (!cache_statement(db, in, UPSERT, all_of(in), &statement)) {
+        if (failed.event == NONE) failed.event = row->event;
+        return false;
+    }
+    for (; row < end && row->whole_len && row->key_pos == to; row++) {
+        push_op(&db->ops, statement, row->event, db->ops.arena.len + to - from, in->key_width + in->width);
+        to += row->whole_len;
+    }
+    append(&db->ops.arena, in->arena.ptr + from, to - from);
+    *at = (uint32_t)(row - ENTRIES(in)) - 1;
+    return true;
+}
+
 /* Turns all rows into writes, and forgets them. */
 static bool cache_flush(lantern_db *db, cache *in) {
     written_by last = {.verb = NOTHING};
     for (uint32_t at = 0; at < ENTRIES_COUNT(in); at++) {
-        const entry *row = &ENTRIES(in)[at];
+        entry *row = &ENTRIES(in)[at];
         if (row->pending == NOTHING || (row->pending == UPDATE && !row->how.written)) continue;
+        if (row->whole_len) {
+            if (!flush_whole(db, in, &at)) return false;
+            continue;
+        }
         int verbs[2] = {row->pending, NOTHING};
         if (row->pending == REPLACE) verbs[0] = DELETE, verbs[1] = UPSERT;
         for (int i = 0; i < 2 && verbs[i] != NOTHING; i++) {
@@ -1599,8 +1677,9 @@ static bool cache_flush(lantern_db *db, cache *in) {
             size_t start = db->ops.arena.len;
             append(&db->ops.arena, in->arena.ptr + row->key_pos, row->key_len);
             uint32_t count = in->key_width;
+            const cell *cells = how.written ? cells_of(in, row) : NULL;
             for (uint64_t rest = how.written; rest; rest &= rest - 1, count++) {
-                const cell *from = &CELLS(in)[at * in->width + (uint32_t)__builtin_ctzll(rest)];
+                const cell *from = &cells[__builtin_ctzll(rest)];
                 if (from->kind == CELL_ENCODED) append(&db->ops.arena, in->arena.ptr + from->pos, from->len);
                 else append_value(&db->ops.arena, cell_value(in, from));
             }
@@ -1794,11 +1873,19 @@ static bool try_put(lantern_db *db, const lantern_table *table, const lantern_va
     bool is_new;
     if (!write_key(in, values, in->key_width)) return false;
     uint32_t at = enter_key(in, start, &is_new);
-    for (uint32_t i = 0; i < in->width; i++)
-        if (!encode_cell(in, at * in->width + i, values[in->key_width + i])) return false;
     entry *row = &ENTRIES(in)[at];
+    values += in->key_width;
+    if (is_new) {
+        /* It stays as it is written in the end, behind its key. */
+        if (!append_values(&in->arena, values, in->width)) return false;
+        row->whole_len = (uint32_t)(in->arena.len - start);
+    } else {
+        cell *cells = cells_of(in, row);
+        for (uint32_t i = 0; i < in->width; i++)
+            if (!encode_cell(in, &cells[i], values[i])) return false;
+    }
     row->pending = row->pending == DELETE || row->pending == REPLACE ? REPLACE : UPSERT;
-    row->how = (columns){.written = in->width ? UINT64_MAX >> (64 - in->width) : 0};
+    row->how = all_of(in);
     row->known = true;
     row->absent = false;
     row->event = db->event;
@@ -1819,6 +1906,7 @@ static bool try_delete(lantern_db *db, const lantern_table *table, const lantern
     entry *row = &ENTRIES(in)[enter_key(in, start, &is_new)];
     if (row->absent) return true;
     row->pending = DELETE;
+    row->whole_len = 0;
     row->how = (columns){0};
     row->known = true;
     row->event = db->event;
@@ -1897,13 +1985,13 @@ static bool try_get(lantern_db *db, const lantern_table *table, lantern_stored *
         ENTRIES(in)[at].known = true;
         ENTRIES(in)[at].absent = !found;
         for (uint32_t i = 0; found && i < in->width && i < rows.width; i++)
-            if (!encode_cell(in, at * in->width + i, rows.values[i])) return false;
+            if (!encode_cell(in, cells_of(in, &ENTRIES(in)[at]) + i, rows.values[i])) return false;
     }
     const entry *row = &ENTRIES(in)[at];
     if (row->absent || row->pending == DELETE) return true;
     lantern_value *values = take((in->width + 1) * sizeof *values, 8);
     for (uint32_t i = 0; i < in->width; i++) {
-        values[i] = cell_value(in, &CELLS(in)[at * in->width + i]);
+        values[i] = cell_value(in, cells_of(in, &ENTRIES(in)[at]) + i);
         /* The cache's memory moves when it grows. */
         if (values[i].kind >= LANTERN_TEXT) values[i].blob = copy_of(values[i].blob, values[i].len);
     }

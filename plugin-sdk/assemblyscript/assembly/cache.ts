@@ -25,6 +25,10 @@ const ENCODED: u32 = 2;
   hash: u32;
   key: u32;
   keyLen: i32;
+  /** Of a row that was put and not touched since: how many bytes its key and values have, one behind the other. */
+  whole: i32;
+  /** Where its cells begin, plus one; 0: it has none yet. */
+  cells: u32;
   /** The last event that touched the row. */
   event: u32;
   pending: i32;
@@ -88,7 +92,35 @@ export class Cache {
   }
 
   @inline cell(at: u32, column: i32): Cell {
-    return changetype<Cell>(this.cells.ptr + (at * this.width + column) * offsetof<Cell>());
+    const entry = this.entry(at);
+    const cells = entry.cells != 0 ? this.cells.ptr + (entry.cells - 1) : this.makeCells(entry);
+    return changetype<Cell>(cells + column * offsetof<Cell>());
+  }
+
+  /** The cells of an entry that had none: a row that was put is taken apart. */
+  private makeCells(entry: Entry): usize {
+    const len = this.width * <i32>offsetof<Cell>();
+    const cells = this.cells.reserve(len);
+    entry.cells = this.cells.len + 1;
+    this.cells.len += len;
+    let from = this.arena.ptr + entry.key + entry.keyLen;
+    for (let to = cells; to < cells + len; to += offsetof<Cell>()) {
+      const cell = changetype<Cell>(to);
+      cell.kind = NULL;
+      if (entry.whole == 0) continue;
+      const tag = <i32>load<u8>(from);
+      if (tag == INTEGER) {
+        cell.kind = INTEGER;
+        cell.value = load<i64>(from, 1);
+      } else if (tag != NULL) {
+        cell.kind = ENCODED;
+        cell.len = lengthOf(from);
+        cell.value = from - this.arena.ptr;
+      }
+      from += lengthOf(from);
+    }
+    entry.whole = 0;
+    return cells;
   }
 
   clear(): void {
@@ -139,7 +171,8 @@ export class Cache {
     if (taken != 0) return taken - 1;
     store<u32>(this.slots + this.slot * 4, count + 1);
     const at = this.entries.reserve(offsetof<Entry>());
-    memory.fill(at, 0, offsetof<Entry>());
+    // By hand, since it is few bytes and the other way is a call of the engine.
+    for (let word: usize = 0; word < offsetof<Entry>(); word += 8) store<u64>(at + word, 0);
     this.entries.len += offsetof<Entry>();
     const entry = changetype<Entry>(at);
     entry.hash = hash;
@@ -147,9 +180,6 @@ export class Cache {
     entry.keyLen = len;
     entry.event = NONE;
     this.arena.append(key, len);
-    const cells = this.width * offsetof<Cell>();
-    memory.fill(this.cells.reserve(cells), 0, cells);
-    this.cells.len += cells;
     return count;
   }
 
@@ -245,7 +275,23 @@ export class Cache {
     return true;
   }
 
-  /** Makes an entry whose cells were all written one that is put. */
+  /** Writes all columns of an entry, whose values stand in a frame's form at a place. */
+  write(at: u32, from: usize, len: i32): void {
+    if (this.isNew) {
+      // It stays as it is written in the end, behind its key.
+      this.arena.append(from, len);
+      const entry = this.entry(at);
+      entry.whole = entry.keyLen + len;
+      return;
+    }
+    for (let column = 0; column < this.width; column++) {
+      const len = lengthOf(from);
+      this.encode(at, column, from, len);
+      from += len;
+    }
+  }
+
+  /** Makes an entry whose columns were all written one that is put. */
   put(at: u32, event: u32): void {
     const entry = this.entry(at);
     entry.pending = entry.pending == DELETE || entry.pending == REPLACE ? REPLACE : UPSERT;
@@ -260,6 +306,7 @@ export class Cache {
     const entry = this.entry(at);
     if (entry.absent) return;
     entry.pending = DELETE;
+    entry.whole = 0;
     entry.written = entry.add = entry.max = entry.min = 0;
     entry.known = true;
     entry.event = event;
@@ -285,9 +332,12 @@ export class Cache {
     for (let at: u32 = 0; at < this.count; at++) {
       const pending = this.entry(at).pending;
       if (pending == NOTHING || (pending == UPDATE && !this.entry(at).written)) continue;
-      if (pending == REPLACE) {
-        if (!this.write(ops, at, DELETE) || !this.write(ops, at, UPSERT)) return false;
-      } else if (!this.write(ops, at, pending)) {
+      if (this.entry(at).whole != 0) {
+        at = this.flushWhole(ops, at);
+        if (at == NONE) return false;
+      } else if (pending == REPLACE) {
+        if (!this.flushRow(ops, at, DELETE) || !this.flushRow(ops, at, UPSERT)) return false;
+      } else if (!this.flushRow(ops, at, pending)) {
         return false;
       }
     }
@@ -295,15 +345,29 @@ export class Cache {
     return true;
   }
 
-  private write(ops: Writer, at: u32, verb: i32): bool {
+  /** Writes the rows that were put from one on, as long as they lie one behind the other; answers the last, NONE if it failed. */
+  private flushWhole(ops: Writer, at: u32): u32 {
+    const first = this.entry(at);
+    const statement = this.statement(UPSERT, first);
+    if (statement < 0) return NONE;
+    const count = this.count;
+    const start = first.key;
+    let end = start;
+    for (; at < count; at++) {
+      const entry = this.entry(at);
+      if (entry.whole == 0 || entry.key != end) break;
+      ops.op(<u32>statement, entry.event, ops.arena.len + <i32>(end - start), this.key.length + this.width);
+      end += entry.whole;
+    }
+    ops.arena.append(this.arena.ptr + start, end - start);
+    return at - 1;
+  }
+
+  private flushRow(ops: Writer, at: u32, verb: i32): bool {
     const entry = this.entry(at);
     const written = verb == DELETE ? 0 : entry.written;
     const statement = this.statement(verb, entry);
-    if (statement < 0) {
-      const failure = caught();
-      if (failure !== null) failWith(new Failure(failure.fault, failure.message, failure.index < 0 ? entry.event : failure.index));
-      return false;
-    }
+    if (statement < 0) return false;
     const start = ops.arena.len;
     ops.arena.append(this.arena.ptr + entry.key, entry.keyLen);
     for (let rest = written; rest; rest &= rest - 1) {
@@ -327,7 +391,10 @@ export class Cache {
       if (made.verb == verb && made.written == written && made.add == adds && made.max == maxs && made.min == mins) return made.id;
     }
     const id = prepare(this.sql(verb, written, adds, maxs, mins));
-    if (id >= 0) this.statements.push(new Statement(verb, written, adds, maxs, mins, <u32>id));
+    if (id < 0) {
+      const failure = caught();
+      if (failure !== null) failWith(new Failure(failure.fault, failure.message, failure.index < 0 ? entry.event : failure.index));
+    } else this.statements.push(new Statement(verb, written, adds, maxs, mins, <u32>id));
     return id;
   }
 
@@ -373,6 +440,12 @@ export class Cache {
     this.select = prepare(`SELECT ${list} FROM ${quoted(this.name)}` + this.where());
     return this.select;
   }
+}
+
+/** How many bytes a value has that stands in a frame's form at a place. */
+@inline function lengthOf(at: usize): i32 {
+  const tag = <i32>load<u8>(at);
+  return tag == NULL ? 1 : tag <= REAL ? 9 : 5 + load<u32>(at, 1);
 }
 
 /** A hash by multiplication, eight bytes at a time. A batch is bounded, so chosen keys do no harm. */

@@ -5,7 +5,7 @@ import { Layout, NONE, OPS, ROWS, Writer } from "./frame";
 import * as host from "./host";
 import { JsonObject } from "./json";
 import { Blob, Buffer, Failure, Fault, Text, caught, copy, fail, failWith, hasFailed, isUtf8 } from "./memory";
-import { BLOB, Integer, NULL, REAL, Value, Values, none, tuple, write, writeInteger } from "./value";
+import { BLOB, Integer, NULL, Value, Values, none, tuple, write, writeInteger } from "./value";
 
 /** The most bytes that writes may take before they are handed to the host, in the middle of a batch if need be. */
 const BUFFER_BYTES_MAX: i32 = 8 * 1024 * 1024;
@@ -230,13 +230,7 @@ export class Db {
     }
     this.touch(cache);
     const at = cache.enterKey(scratch.ptr, scratch.len);
-    let from = values.bytes.ptr;
-    for (let column = 0; column < cache.width; column++) {
-      const tag = <i32>load<u8>(from);
-      const len: i32 = tag == NULL ? 1 : tag <= REAL ? 9 : 5 + load<u32>(from, 1);
-      cache.encode(at, column, from, len);
-      from += len;
-    }
+    cache.write(at, values.bytes.ptr, values.bytes.len);
     cache.put(at, this.event);
   }
 

@@ -62,8 +62,16 @@ export class Layout {
     return load<u32>(this.dictionary + id * 8, 4);
   }
 
+  /** Texts of the dictionary as strings, once they were asked for: many events have the same. */
+  private strings: StaticArray<string | null> = new StaticArray<string | null>(0);
+
   text(id: u32): string {
-    return String.UTF8.decodeUnsafe(this.textAt(id), this.textLen(id));
+    if (this.strings.length == 0) this.strings = new StaticArray<string | null>(<i32>this.texts);
+    const known = this.strings[id];
+    if (known !== null) return known;
+    const made = String.UTF8.decodeUnsafe(this.textAt(id), this.textLen(id));
+    this.strings[id] = made;
+    return made;
   }
 
   @inline item(at: u32): usize {

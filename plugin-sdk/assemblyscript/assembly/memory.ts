@@ -46,7 +46,7 @@ export class Buffer {
 
 /** A copy of a few bytes without a call of the engine. */
 @inline export function copy(to: usize, from: usize, len: i32): void {
-  if (len > 32) {
+  if (len > 64) {
     memory.copy(to, from, len);
   } else if (len >= 8) {
     const last = load<u64>(from + len - 8);
@@ -55,6 +55,23 @@ export class Buffer {
   } else {
     for (let at = 0; at < len; at++) store<u8>(to + at, load<u8>(from + at));
   }
+}
+
+/** Writes a text of as many bytes as it has characters; false: it is not ASCII. */
+export function encodeAscii(text: string, to: usize): bool {
+  let from = changetype<usize>(text);
+  let left = text.length;
+  for (; left >= 4; left -= 4, from += 8, to += 4) {
+    const four = load<u64>(from);
+    if (four & 0xff80ff80ff80ff80) return false;
+    store<u32>(to, <u32>((four & 0xff) | ((four >> 8) & 0xff00) | ((four >> 16) & 0xff0000) | ((four >> 24) & 0xff000000)));
+  }
+  for (; left > 0; left--, from += 2, to++) {
+    const char = load<u16>(from);
+    if (char > 0x7f) return false;
+    store<u8>(to, char);
+  }
+  return true;
 }
 
 @inline export function sameBytes(left: usize, right: usize, len: i32): bool {

@@ -1,5 +1,5 @@
 // How values become SQLite's five kinds, as they lie in a frame.
-import { Blob, Buffer, Fault, Text, copy, fail, isUtf8 } from "./memory";
+import { Blob, Buffer, Fault, Text, copy, encodeAscii, fail, isUtf8 } from "./memory";
 
 export const NULL: i32 = 0;
 export const INTEGER: i32 = 1;
@@ -42,11 +42,15 @@ export function write<T>(out: Buffer, x: T): void {
     out.u8(NULL);
   } else if (isString<T>()) {
     const text = changetype<string>(x);
-    const len = String.UTF8.byteLength(text);
-    const to = out.reserve(5 + len);
+    let len = text.length;
+    let to = out.reserve(5 + len);
+    if (!encodeAscii(text, to + 5)) {
+      len = String.UTF8.byteLength(text);
+      to = out.reserve(5 + len);
+      String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, to + 5);
+    }
     store<u8>(to, TEXT);
     store<u32>(to, len, 1);
-    String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, to + 5);
     out.len += 5 + len;
   } else if (idof<T>() == idof<Text>()) {
     const text = changetype<Text>(x);
