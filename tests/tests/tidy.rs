@@ -63,7 +63,7 @@ struct Source {
     text: String,
 }
 
-/// Every text file with one of these extensions, in the order of their paths.
+/// Every text file with one of these extensions, in the order of their paths. A link is a file elsewhere.
 fn sources(extensions: &[&str]) -> Vec<Source> {
     let mut folders = vec![root().to_owned()];
     let mut found = Vec::new();
@@ -76,7 +76,9 @@ fn sources(extensions: &[&str]) -> Vec<Source> {
                 if !hidden && !NOT_SOURCE.contains(&name) && !path.join("CACHEDIR.TAG").exists() {
                     folders.push(path);
                 }
-            } else if path.extension().is_some_and(|e| extensions.iter().any(|wanted| e == *wanted)) {
+            } else if !path.is_symlink()
+                && path.extension().is_some_and(|e| extensions.iter().any(|wanted| e == *wanted))
+            {
                 found.push(path);
             }
         }
