@@ -12,7 +12,7 @@ const PACKAGES: [Sdk; 5] = [
         folder: ".",
         languages: &["rust"],
         sqlite: false,
-        // Compiled they are by every new project; what would be missing is a file.
+        // Compiled they are by every new project; what would be missing is a file. A link, as to the contract, becomes one.
         script: "cargo package --quiet --offline --no-verify --allow-dirty --target-dir $OUT \
                    -p lantern-contract -p lantern-sdk -p lantern-testing && cd $OUT/package && \
                  for crate in contract sdk testing; do tar xzf lantern-$crate-0.1.0.crate && \
