@@ -15,7 +15,7 @@ type cache struct {
 	table   *Table
 	arena   []byte
 	entries []entry
-	// The columns of all entries, one entry after the other.
+	// The columns of the entries that have cells, one entry after the other.
 	cells []cell
 	// Open addressing: an entry's position plus one, or 0. The length is a power of two, at least twice the entries.
 	slots []uint32
@@ -83,6 +83,10 @@ type entry struct {
 	hash    uint32
 	// The key's place in the arena.
 	keyPos, keyLen uint32
+	// Of a row that was put and not touched since: how many bytes its key and values have, one behind the other.
+	whole uint32
+	// Where its cells begin; -1: it has none yet.
+	cells int32
 	// The last event that touched the row; -1 is none.
 	event   int32
 	pending pending
@@ -93,7 +97,7 @@ type entry struct {
 }
 
 func (c *cache) sizeBytes() int {
-	const perEntry, perCell = 64, 16
+	const perEntry, perCell = 72, 16
 	return len(c.arena) + len(c.entries)*perEntry + len(c.cells)*perCell
 }
 
@@ -108,7 +112,7 @@ func (c *cache) row(at int) (Row, *Error) {
 	width := len(c.table.Columns)
 	row := Row{columns: c.table.Columns, values: make([]frame.Value, width)}
 	for nth := range row.values {
-		switch cell := c.cells[at*width+nth]; cell.kind {
+		switch cell := c.cell(at, nth); cell.kind {
 		case cellInteger:
 			row.values[nth] = frame.Value{Tag: frame.TagInteger, Bits: cell.n}
 		case cellEncoded:
@@ -198,7 +202,7 @@ func (c *cache) set(at, column int, value any) *Error {
 	if err != nil {
 		return err
 	}
-	c.cells[at*len(c.table.Columns)+column] = cell
+	*c.cell(at, column) = cell
 	mark(&c.entries[at].columns, column, changeSet)
 	return nil
 }
@@ -239,8 +243,11 @@ func (e *entry) before(column int) change {
 
 // change changes a column of an entry by an integer. False: this cannot be put together with what is gathered.
 func (c *cache) change(at, column int, change change, n int64) bool {
-	cell := &c.cells[at*len(c.table.Columns)+column]
 	e := &c.entries[at]
+	if e.cells < 0 {
+		c.makeCells(e)
+	}
+	cell := &c.cells[int(e.cells)+column]
 	before := e.before(column)
 	if before == changeUnknown {
 		// Nothing is known of the column: the change itself is gathered.
@@ -281,15 +288,24 @@ func (c *cache) put(row []any, event int32) *Error {
 	if err := c.appendKey(row[:keys]); err != nil {
 		return err
 	}
-	at, _ := c.entry(start)
-	for nth, value := range row[keys:] {
-		cell, err := c.encode(value)
+	at, isNew := c.entry(start)
+	e := &c.entries[at]
+	if isNew {
+		// It stays as it is written in the end, behind its key.
+		arena, err := appendValues(c.arena, row[keys:])
 		if err != nil {
 			return err
 		}
-		c.cells[at*width+nth] = cell
+		c.arena, e.whole = arena, uint32(len(arena)-start)
+	} else {
+		for nth, value := range row[keys:] {
+			cell, err := c.encode(value)
+			if err != nil {
+				return err
+			}
+			*c.cell(at, nth) = cell
+		}
 	}
-	e := &c.entries[at]
 	if e.pending == pendingDelete || e.pending == pendingReplace {
 		e.pending = pendingReplace
 	} else {
@@ -310,7 +326,7 @@ func (c *cache) delete(key []any, event int32) *Error {
 	}
 	at, _ := c.entry(start)
 	if e := &c.entries[at]; !e.absent {
-		e.pending, e.columns, e.known, e.event = pendingDelete, written{}, true, event
+		e.pending, e.columns, e.whole, e.known, e.event = pendingDelete, written{}, 0, true, event
 	}
 	return nil
 }
@@ -324,7 +340,7 @@ func (c *cache) load(key []any, row Row, found bool) (int, *Error) {
 	at, _ := c.entry(start)
 	c.entries[at].known, c.entries[at].absent = true, !found
 	for nth, value := range row.values[:min(len(row.values), len(c.table.Columns))] {
-		into := &c.cells[at*len(c.table.Columns)+nth]
+		into := c.cell(at, nth)
 		switch value.Tag {
 		case frame.TagNull:
 			*into = cell{}
@@ -376,9 +392,40 @@ func (c *cache) entry(start int) (at int, isNew bool) {
 	}
 	at = len(c.entries)
 	c.slots[slot] = uint32(at) + 1
-	c.entries = append(c.entries, entry{hash: h, keyPos: uint32(start), keyLen: uint32(len(c.arena) - start), event: -1})
-	for range c.table.Columns {
-		c.cells = append(c.cells, cell{})
-	}
+	c.entries = append(c.entries, entry{hash: h, keyPos: uint32(start), keyLen: uint32(len(c.arena) - start), cells: -1, event: -1})
 	return at, true
+}
+
+// cell is a column of an entry, which has no cells before one is asked for.
+func (c *cache) cell(at, column int) *cell {
+	e := &c.entries[at]
+	if e.cells < 0 {
+		c.makeCells(e)
+	}
+	return &c.cells[int(e.cells)+column]
+}
+
+// makeCells gives an entry cells: a row that was put is taken apart.
+func (c *cache) makeCells(e *entry) {
+	e.cells = int32(len(c.cells))
+	if e.whole == 0 {
+		for range c.table.Columns {
+			c.cells = append(c.cells, cell{})
+		}
+		return
+	}
+	at := e.keyPos + e.keyLen
+	for range c.table.Columns {
+		length := frame.SizeOf(c.arena[at:])
+		made := cell{kind: cellEncoded, n: int64(at), length: length}
+		switch c.arena[at] {
+		case frame.TagNull:
+			made = cell{}
+		case frame.TagInteger:
+			made = cell{kind: cellInteger, n: frame.IntegerOf(c.arena[at:])}
+		}
+		c.cells = append(c.cells, made)
+		at += length
+	}
+	e.whole = 0
 }

@@ -9,8 +9,16 @@ import (
 
 // flush turns all rows into writes, and forgets them.
 func (c *cache) flush(host Host, writes *frame.OpsWriter) *Error {
-	for at := range c.entries {
+	for at := 0; at < len(c.entries); at++ {
 		e := &c.entries[at]
+		if e.whole > 0 {
+			last, err := c.flushWhole(at, host, writes)
+			if err != nil {
+				return err.at(int(e.event))
+			}
+			at = last
+			continue
+		}
 		var err *Error
 		switch e.pending {
 		case pendingUpsert:
@@ -33,6 +41,27 @@ func (c *cache) flush(host Host, writes *frame.OpsWriter) *Error {
 	return nil
 }
 
+// flushWhole writes the rows that were put from one on, as long as they lie one behind the other, and answers the last.
+func (c *cache) flushWhole(at int, host Host, writes *frame.OpsWriter) (last int, failed *Error) {
+	first := &c.entries[at]
+	id, err := c.prepare(statement{verbUpsert, first.columns}, host)
+	if err != nil {
+		return at, err
+	}
+	end, count := first.keyPos, len(c.table.Key)+len(c.table.Columns)
+	base := len(writes.Begin()) - int(first.keyPos)
+	for ; at < len(c.entries); at++ {
+		e := &c.entries[at]
+		if e.whole == 0 || e.keyPos != end {
+			break
+		}
+		writes.Add(id, int(e.event), base+int(end), count)
+		end += e.whole
+	}
+	writes.Append(c.arena[first.keyPos:end])
+	return at - 1, nil
+}
+
 func (c *cache) write(at int, s statement, host Host, writes *frame.OpsWriter) *Error {
 	id, err := c.prepare(s, host)
 	if err != nil {
@@ -41,9 +70,8 @@ func (c *cache) write(at int, s statement, host Host, writes *frame.OpsWriter) *
 	e := &c.entries[at]
 	arena := append(writes.Begin(), c.arena[e.keyPos:e.keyPos+e.keyLen]...)
 	count := len(c.table.Key)
-	cells := c.cells[at*len(c.table.Columns):]
 	for rest := s.columns.all; rest != 0; rest &= rest - 1 {
-		switch cell := &cells[bits.TrailingZeros64(rest)]; cell.kind {
+		switch cell := c.cell(at, bits.TrailingZeros64(rest)); cell.kind {
 		case cellNull:
 			arena = frame.AppendNull(arena)
 		case cellInteger:

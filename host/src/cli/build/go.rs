@@ -14,6 +14,9 @@ const GO: Program = Program {
               is new enough",
 };
 
+/// What is hot in the SDK, as Go finds a program's own profile by its name. `plugin-sdk/go/lantern/bench_test.go` says how it is made.
+const PROFILE: &str = "default.pgo";
+
 pub(super) struct Go;
 
 impl Go {
@@ -32,9 +35,12 @@ impl Compiler for Go {
             .env("CGO_ENABLED", "0")
             // What every engine has; without them the code is larger and slower.
             .env("GOWASM", "satconv,signext")
-            .args(["build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath", "-ldflags=-w", "-o"])
-            .arg(&out)
-            .arg(".");
+            .args(["build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath", "-ldflags=-w"]);
+        let profile = project.sdk.join(PROFILE);
+        if profile.exists() && !project.dir.join(PROFILE).exists() {
+            go.arg("-pgo").arg(profile);
+        }
+        go.arg("-o").arg(&out).arg(".");
         tools::compile(&mut go, &project.dir)?;
         Ok(out)
     }

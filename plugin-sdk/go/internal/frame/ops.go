@@ -47,17 +47,25 @@ func (w *OpsWriter) Begin() []byte { return w.builder.arena }
 
 // End adds the write whose values are in the arena behind what Begin answered. An event of -1 is none.
 func (w *OpsWriter) End(arena []byte, statement uint32, event, count int) {
+	w.Add(statement, event, len(w.builder.arena), count)
+	w.builder.arena = arena
+}
+
+// Add adds a write whose values are at a position of the arena, or will be.
+func (w *OpsWriter) Add(statement uint32, event, pos, count int) {
 	b := &w.builder
 	at := len(b.index)
 	b.index = append(b.index, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 	row := b.index[at:]
 	putU32(row, 0, statement)
 	putU32(row, 4, uint32(event))
-	putU32(row, 8, uint32(len(b.arena)))
+	putU32(row, 8, uint32(pos))
 	putU32(row, 12, uint32(count))
-	b.arena = arena
 	b.count++
 }
+
+// Append appends values to the arena.
+func (w *OpsWriter) Append(values []byte) { w.builder.arena = append(w.builder.arena, values...) }
 
 // Clear forgets what it holds, and keeps the memory.
 func (w *OpsWriter) Clear() { w.builder.clear() }

@@ -73,6 +73,20 @@ func appendSize(arena []byte, tag byte, size int) []byte {
 	return arena
 }
 
+// SizeOf is how many bytes the value has that an arena of one's own begins with.
+func SizeOf(arena []byte) uint32 {
+	switch arena[0] {
+	case TagNull:
+		return 1
+	case TagInteger, TagReal:
+		return 9
+	}
+	return 5 + u32(arena, 1)
+}
+
+// IntegerOf is the integer that an arena of one's own begins with.
+func IntegerOf(arena []byte) int64 { return i64(arena, 1) }
+
 // Values are the values of one row or one write, read one after the other.
 type Values struct {
 	rest []byte
