@@ -25,7 +25,7 @@ impl Reserve {
         if fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() == BYTES as u64) {
             return;
         }
-        if let Err(error) = File::create(&self.path).and_then(|mut file| file.write_all(&[0; BYTES])) {
+        if let Err(error) = File::create(&self.path).and_then(|mut file| file.write_all(&vec![0; BYTES])) {
             tracing::debug!(%error, "there is no room to keep for a full disk");
             let _best_effort = fs::remove_file(&self.path);
         }
