@@ -169,7 +169,7 @@ fn group(address: &str, id: &str) -> BaseConsumer {
     support::client(address, &[("group.id", id)]).create().unwrap()
 }
 
-/// What the group of a transaction has read, in a topic that has nothing to do with it.
+/// What the group of a transaction has read, of any topic.
 fn read_up_to(offset: Offset) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset("plain", 0, offset).unwrap();
@@ -365,7 +365,6 @@ fn nothing_acknowledged_is_lost_nothing_is_half_committed_and_nothing_is_there_t
     for place in PLACES {
         Process::ends_at(dir.path(), &address, place);
         process = Process::start(dir.path(), &address).0;
-        // Clients get to work on what was left.
         std::thread::sleep(Duration::from_millis(100));
         process.kill();
     }
