@@ -2,10 +2,13 @@
 //! generation is kept for rollback.
 
 mod asked;
+mod at_once;
 mod failing;
 mod killed;
 mod preview;
 mod readers;
+mod refused;
+mod topics;
 
 use anyhow::Result;
 use lantern_tests::guest::{Plugin, plugin};

@@ -1,5 +1,7 @@
 //! What a new version would change is seen before it is live.
 
+use std::fs;
+
 use anyhow::{Result, ensure};
 use lantern_tests::client::{self, NewRecord};
 use lantern_tests::generations::Files;
@@ -93,6 +95,18 @@ fn deploying_what_is_live_gives_up_what_is_built_beside_it() -> Result<()> {
         host.kill()?;
         let mut host = site.start()?;
         host.await_plugin("tally", "is the old one", is_old)?;
+        produce(&site, &topic)?;
+        await_applied(&mut host, &site, &topic)?;
+        // Nor does what is live suffer when the plugin of what is built beside it is lost.
+        host.await_http()?.preview(&new)?.done("previewing")?;
+        host.kill()?;
+        fs::remove_file(site.data().join(format!("plugins/{}.wasm", new.digest())))?;
+        let mut host = site.start()?;
+        host.await_plugin("tally", "is the old one", |now| is_old(now) && now["state"] == "live")?;
+        let history = site.api().history("tally")?;
+        let last = history.last().cloned().unwrap_or_default();
+        let is_named = last["reason"].as_str().is_some_and(|reason| reason.contains(&new.digest()));
+        ensure!(last["result"] == "rejected" && is_named, "{last:#}");
         produce(&site, &topic)?;
         await_applied(&mut host, &site, &topic)
     })
