@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lantern_tests::client::{self, NewRecord};
 use lantern_tests::fold::{check_ledger, check_tally};
 use lantern_tests::guest::{Plugin, plugin, unique_topic};
-use lantern_tests::log::{Log, each_log};
+use lantern_tests::log::{Log, each_log, on};
 use lantern_tests::read_model::ReadModel;
 use lantern_tests::seed::seeded;
 use lantern_tests::site::{Site, transcript};
@@ -139,6 +139,20 @@ fn verify_finds_a_plugin_that_is_not_deterministic() -> Result<()> {
         let topic = unique_topic("forgetful");
         let mut site = Site::new(log)?;
         applied(&mut site, &topic, &[plugin("ledger", "ledger", &[&topic, "forgetful"])?])?;
+        let found = verified(&site, "ledger")?;
+        ensure!(found["equal"] == false && found["reason"] == "not-deterministic", "{found:#}");
+        ensure!(found["differing_tables"] == serde_json::json!(["entries"]), "{found:#}");
+        Ok(())
+    })
+}
+
+// The most common mistake that no compiler finds: each hash map has an order of its own, also without randomness.
+#[test]
+fn verify_finds_rows_in_the_order_of_a_hash_map() -> Result<()> {
+    on(&Log::Embedded, |log| {
+        let topic = unique_topic("hashed");
+        let mut site = Site::new(log)?;
+        applied(&mut site, &topic, &[plugin("ledger", "ledger", &[&topic, "hashed"])?])?;
         let found = verified(&site, "ledger")?;
         ensure!(found["equal"] == false && found["reason"] == "not-deterministic", "{found:#}");
         ensure!(found["differing_tables"] == serde_json::json!(["entries"]), "{found:#}");

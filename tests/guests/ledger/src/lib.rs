@@ -6,9 +6,10 @@
 mod fault;
 
 use lantern_sdk::{Db, Envelope, Event, Manifest, Projection, Result};
+use std::collections::HashSet;
 
 /// Name, topics, and what is odd about this one: `faulty` if events may order a fault, `forgetful` if it counts in its
-/// memory instead of its tables, `marking` if it marks the types. A word with a colon is a label: `state:2` is the
+/// memory instead of its tables, `hashed` if it takes the types in the order of a hash map, `marking` if it marks the types. A word with a colon is a label: `state:2` is the
 /// state version, `reads:x` a type that it reads, without any it reads all, `version:7` only makes another file. The tests write other words over these.
 static WORDS: &str = concat!(
     "lantern-tests-guest:",
@@ -25,14 +26,20 @@ const PRIME: i64 = 1_000_000_007;
 struct Ledger {
     /// How many events this instance was given: gone with it.
     remembered: i64,
+    /// Some types, in whatever order.
+    hashed: HashSet<&'static str>,
 }
+
+const TYPES: [&str; 8] = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
 
 impl Projection for Ledger {
     fn manifest() -> Manifest {
         let mut words = words();
         let name = words.next().unwrap_or_default();
         words
-            .filter(|word| !["faulty", "forgetful", "marking"].contains(word) && !word.contains(':'))
+            .filter(|word| {
+                !["faulty", "forgetful", "hashed", "marking"].contains(word) && !word.contains(':')
+            })
             .fold(Manifest::new(name), Manifest::topic)
             .state_version(state_version())
             .types(self::words().filter_map(|word| word.strip_prefix("reads:")))
@@ -53,6 +60,10 @@ impl Projection for Ledger {
             fault::ordered_by(event, db)?;
         }
         self.remembered += 1;
+        if is("hashed") {
+            self.hashed.extend(TYPES);
+        }
+        let first = self.hashed.iter().next().copied();
         let digest = digest(event.payload().unwrap_or_default());
         let (events, fold) = next(db.query("SELECT events, fold FROM total", ())?.first(), digest)?;
         db.execute(
@@ -67,7 +78,7 @@ impl Projection for Ledger {
                 event.topic(),
                 event.partition(),
                 event.offset(),
-                if is("marking") { "marked" } else { event.kind() },
+                if is("marking") { "marked" } else { first.unwrap_or(event.kind()) },
                 event.key(),
                 event.payload(),
             ),
