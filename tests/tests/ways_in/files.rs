@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::symlink;
 
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client;
@@ -114,6 +115,12 @@ fn a_folder_of_100_files_of_which_20_are_broken_starts_the_80_and_names_the_20()
             // Twins come after those whose names they have.
             let name =
                 if number % 10 == 9 { format!("twin-{number:02}") } else { format!("broken-{number:02}") };
+            let path = folder.join(format!("{name}.wasm"));
+            if number == BROKEN - 2 {
+                // Larger than any plugin, and empty.
+                File::create(path)?.set_len((256 << 20) + 1)?;
+                continue;
+            }
             let bytes = match number % 10 {
                 0 => b"#!/bin/sh\necho hello\n".to_vec(),
                 1 => Vec::new(),
@@ -124,10 +131,15 @@ fn a_folder_of_100_files_of_which_20_are_broken_starts_the_80_and_names_the_20()
                 6 => assembled("other-world", &manifest(&name))?.wasm,
                 7 => assembled("lacks-an-export", &manifest(&name))?.wasm,
                 8 => assembled("bad-manifest", &manifest(&name))?.wasm,
-                _ => assembled("bad-manifest", &json!({ "name": name, "topics": [] }))?.wasm,
+                // The first one's name, and another content.
+                _ => plugin("tally", "good-00", &[&topic, &format!("version:{number}")])?.wasm,
             };
-            fs::write(folder.join(format!("{name}.wasm")), bytes)?;
+            fs::write(path, bytes)?;
         }
+        // What is no file is nobody's plugin.
+        fs::create_dir(folder.join("folder.wasm"))?;
+        symlink("nowhere.wasm", folder.join("dangling.wasm"))?;
+        symlink("loop.wasm", folder.join("loop.wasm"))?;
         let mut host = site.start()?;
         host.await_broker()?;
         client::create_topic(site.address(), &topic, 2)?;
@@ -140,6 +152,11 @@ fn a_folder_of_100_files_of_which_20_are_broken_starts_the_80_and_names_the_20()
         for number in 0..BROKEN {
             let name = if number % 10 == 9 { "twin" } else { "broken" };
             host.await_said(&format!("{name}-{number:02}.wasm: "))?;
+            if name == "twin" {
+                host.await_said(&format!(
+                    "{name}-{number:02}.wasm: a plugin named \"good-00\" runs already"
+                ))?;
+            }
         }
         let refused = site.json(["history"])?;
         let refused =
