@@ -33,16 +33,29 @@ fn fails_alone(log: &Log<'_>) -> Result<()> {
             }
             anyhow::Ok(decided)
         });
-        let check = |fault: &str| -> Result<()> {
-            let reply = accounts.send(&site.api(), "bad", "Fault", json!(fault), &[])?;
-            ensure!((500..600).contains(&reply.status), "{fault}: {reply:?}");
+        let check = |(fault, words): (&str, &str)| -> Result<()> {
+            let key = [("Idempotency-Key", fault)];
+            let reply = accounts.send(&site.api(), "bad", "Fault", json!(fault), &key)?;
+            ensure!(reply.status == 500, "{fault}: {reply:?}");
+            ensure!(reply.body["type"] == "urn:lantern:handler-failed", "{fault}: {reply:?}");
             let detail = reply.body["detail"].as_str().unwrap_or_default();
-            ensure!(detail.contains("nothing was appended"), "{fault}: {detail}");
+            for words in [words, "nothing was appended"] {
+                ensure!(detail.contains(words), "{fault}: {detail} lacks {words:?}");
+            }
             let next = accounts.settle(&site.api(), "next", "Deposit", 1, fault)?;
             ensure!(next.status == 200, "after {fault}: {next:?}");
             Ok(())
         };
-        let faults = ["Loop", "Trap", "Panic", "Memory", "Events", "Bytes", "Evolve"];
+        let faults = [
+            ("Loop", "event_ms_max"),
+            ("Trap", "gave up"),
+            ("Panic", "the account panics"),
+            ("Memory", "memory_bytes_max"),
+            ("Events", "_max"),
+            ("Bytes", "_bytes_max"),
+            ("Evolve", "cannot evolve"),
+            ("Detail", "a rejection's detail has 2097154 bytes, and may have 262144"),
+        ];
         let checked: Result<Vec<()>> = faults.into_iter().map(check).collect();
         over.store(true, Ordering::Relaxed);
         let decided = others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
