@@ -57,7 +57,7 @@ fn settings_that_change_build_the_read_model_anew() -> Result<()> {
         "[plugins.all]\nuse = 'event-archive'\ntopics = ['people']\nenvelope = { kind = 'topic' }\n",
     )?;
     let checked = done(folder, &["config", "check"], "")?;
-    ensure!(checked.contains("plugin       people: Rows of people by id"), "{checked}");
+    ensure!(checked.contains("# people: Rows of people by id"), "{checked}");
     let events = "{\"id\":1,\"nick\":\"ada\",\"full\":\"Ada Lovelace\"}\n{\"id\":2,\"nick\":\"bob\",\"full\":\"Bob\"}\n";
     done(folder, &["produce", "people", "--key-field", "id"], events)?;
     done(folder, &["run", "--once"], "")?;

@@ -73,8 +73,10 @@ fn one_generation_is_live_whenever_a_rebuild_promotion_or_rollback_is_killed() -
             let state = kill + 1;
             seen.states.insert(ledger(&topic, state)?.digest(), state);
             let is_taken = asked_and_killed(&site, host, asked, &topic, state, &mut random)?;
+            let left = Files::of(&site, "ledger")?;
             host = site.start()?;
-            seen.check_started(&site, &mut host, &topic).with_context(|| format!("{kill}: {asked:?}"))?;
+            seen.check_started(&site, &mut host, &topic, &left)
+                .with_context(|| format!("{kill}: {asked:?}"))?;
             // Else the next request meets the rebuild that was resumed.
             if random.random_bool(0.6) {
                 let now = await_settled(&mut host)?;
@@ -162,8 +164,8 @@ struct Seen {
 
 impl Seen {
     /// After a start one generation is live: its link leads to a whole read model, whose rows are of the plugin that
-    /// the host runs, and queries are answered from it.
-    fn check_started(&mut self, site: &Site, host: &mut Host<'_>, topic: &str) -> Result<()> {
+    /// the host runs, and queries are answered from it. `left` are the files that the kill has left.
+    fn check_started(&mut self, site: &Site, host: &mut Host<'_>, topic: &str, left: &Files) -> Result<()> {
         // At once, before anything of the start can have mended it.
         let model = site.read_model("ledger")?;
         let transaction = model.connection.unchecked_transaction()?;
@@ -173,8 +175,15 @@ impl Seen {
 
         let api = host.await_http()?;
         let now = host.await_plugin("ledger", "is taken up", |now| now["generation"].is_i64())?;
-        self.resumed += u32::from(now["rebuild"].is_object());
-        self.moved += u32::from(now["generation"] != self.live);
+        // It goes on in the file that was begun, and may be promoted by now.
+        let begun = left.all.last().filter(|last| **last > left.live);
+        let goes_on = |begun: i64| {
+            let is_it = now["rebuild"]["generation"] == begun || now["generation"] == begun;
+            // One that was rolled back is not begun.
+            is_it && now["previous"]["generation"] != begun
+        };
+        self.resumed += u32::from(begun.is_some_and(|begun| goes_on(*begun)));
+        self.moved += u32::from(left.live != self.live);
         self.live = now["generation"].as_i64().unwrap_or_default();
         api.query("ledger", "SELECT count(*) FROM entries")?;
         // A rebuild that was resumed may be promoted between two looks.
