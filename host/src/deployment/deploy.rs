@@ -11,6 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+/// What a plugin's file holds.
+pub(super) enum Found {
+    /// What was taken up from it before.
+    Before(Outcome),
+    /// A plugin that is to be deployed.
+    New(Arc<Plugin>),
+}
+
 impl Deployments {
     /// Deploys an artifact: starts it, swaps it in, or rebuilds its read model beside the live one. With
     /// `preview` the read model is always built beside, and waits for [`Action::Promote`](super::Action). `expected`
@@ -25,35 +33,22 @@ impl Deployments {
         preview: bool,
     ) -> Result<Outcome, Error> {
         let (this, expected) = (self.clone(), expected.map(str::to_owned));
-        self.to_its_end(async move { this.deploy_now(artifact, expected.as_deref(), preview, None).await })
-            .await
+        self.to_its_end(async move {
+            let plugin = this.load(artifact, expected.as_deref()).await?;
+            this.place(&plugin, preview, None).await
+        })
+        .await
     }
 
-    /// `file` is the path that the artifact was taken up from, if it was.
-    async fn deploy_now(
-        &self,
-        artifact: Artifact,
-        expected: Option<&str>,
-        preview: bool,
-        file: Option<&str>,
-    ) -> Result<Outcome, Error> {
+    /// Makes a plugin of an artifact. One that is none goes into the history.
+    async fn load(&self, artifact: Artifact, expected: Option<&str>) -> Result<Arc<Plugin>, Error> {
         let by = artifact.origin.clone();
         let digest = Digest::of(&artifact.bytes).to_string();
-        let rejected = |name: &str, generation| Outcome {
-            name: name.to_owned(),
-            digest: digest.clone(),
-            result: Done::Rejected,
-            generation,
-            pause_us: None,
-        };
         let plugin = match self.blocking(move |inner| inner.load(&artifact)).await {
             Ok(plugin) => plugin,
             Err(error) => {
-                self.inner.record(
-                    &rejected(expected.unwrap_or_default(), 0),
-                    &by,
-                    Some(&error.to_string()),
-                )?;
+                let outcome = rejected(expected.unwrap_or_default(), &digest, 0);
+                self.inner.record(&outcome, &by, Some(&error.to_string()))?;
                 return Err(error);
             }
         };
@@ -62,9 +57,15 @@ impl Deployments {
                 "{by}: the plugin calls itself {:?}, not {expected:?}: deploy it under its own name",
                 plugin.name
             );
-            self.inner.record(&rejected(expected, 0), &by, Some(&reason))?;
+            self.inner.record(&rejected(expected, &digest, 0), &by, Some(&reason))?;
             return Err(Error::Rejected { reason });
         }
+        Ok(plugin)
+    }
+
+    /// Puts a plugin in the place of its name. `file` is the path that it was taken up from, if it was.
+    async fn place(&self, plugin: &Arc<Plugin>, preview: bool, file: Option<&str>) -> Result<Outcome, Error> {
+        let digest = plugin.digest.to_string();
         // While the plugin's place is held: before another file can come with the same name.
         let note = |deployed: &Result<Outcome, Error>, generation| -> Result<(), Error> {
             if let (Some(file), Ok(_)) = (file, deployed) {
@@ -72,13 +73,15 @@ impl Deployments {
             }
             match deployed {
                 Ok(Outcome { result: Done::Unchanged, .. }) => Ok(()),
-                Ok(outcome) => self.inner.record(outcome, &by, None),
-                Err(error) => {
-                    self.inner.record(&rejected(&plugin.name, generation), &by, Some(&error.to_string()))
-                }
+                Ok(outcome) => self.inner.record(outcome, &plugin.origin, None),
+                Err(error) => self.inner.record(
+                    &rejected(&plugin.name, &digest, generation),
+                    &plugin.origin,
+                    Some(&error.to_string()),
+                ),
             }
         };
-        if let Err(error) = self.inner.claim(&plugin) {
+        if let Err(error) = self.inner.claim(plugin) {
             let refused = Err(error);
             note(&refused, 0)?;
             return refused;
@@ -88,7 +91,7 @@ impl Deployments {
                 let slot = self.inner.slot(&plugin.name)?;
                 let mut state = slot.state.lock().await;
                 self.refuse_when_stopping()?;
-                let deployed = self.deploy_into(&slot, &mut state, &plugin, preview).await;
+                let deployed = self.deploy_into(&slot, &mut state, plugin, preview).await;
                 note(&deployed, state.generations.live().unwrap_or(0))?;
                 deployed
             }
@@ -96,14 +99,14 @@ impl Deployments {
                 let slot = self.inner.handler_slot(&plugin.name);
                 let mut state = slot.state.lock().await;
                 self.refuse_when_stopping()?;
-                let deployed = self.deploy_handler(&slot, &mut state, &plugin, preview).await;
+                let deployed = self.deploy_handler(&slot, &mut state, plugin, preview).await;
                 note(&deployed, 0)?;
                 deployed
             }
             Kind::Upcaster => {
                 let turn = self.inner.upcasting.lock().await;
                 self.refuse_when_stopping()?;
-                let deployed = self.deploy_upcaster(&plugin, preview).await;
+                let deployed = self.deploy_upcaster(plugin, preview).await;
                 note(&deployed, 0)?;
                 // Told before what becomes of those that it concerns.
                 if deployed.as_ref().is_ok_and(|outcome| outcome.result != Done::Unchanged) {
@@ -124,33 +127,38 @@ impl Deployments {
     /// # Errors
     /// As [`Deployments::deploy`].
     pub async fn file(&self, path: &Path) -> Result<Outcome, Error> {
+        let (this, path) = (self.clone(), path.to_owned());
+        self.to_its_end(async move { this.place_found(this.find(&path).await?).await }).await
+    }
+
+    /// Looks at a file, and loads what is new in it.
+    pub(super) async fn find(&self, path: &Path) -> Result<Found, Error> {
         let origin = path.display().to_string();
         let read = path.to_owned();
         let bytes = match self.blocking(move |_| Ok(plugin::read(&read)?)).await {
             Ok(bytes) => bytes,
             Err(error) => {
-                let unread = Outcome {
-                    name: String::new(),
-                    digest: String::new(),
-                    result: Done::Rejected,
-                    generation: 0,
-                    pause_us: None,
-                };
-                self.inner.record(&unread, &origin, Some(&error.to_string()))?;
+                self.inner.record(&rejected("", "", 0), &origin, Some(&error.to_string()))?;
                 return Err(error);
             }
         };
         let digest = Digest::of(&bytes).to_string();
-        let catalog = &self.inner.catalog;
-        if let Some((taken, name)) = catalog.file(&origin)?
+        if let Some((taken, name)) = self.inner.catalog.file(&origin)?
             && taken == digest
             && let Some(generation) = self.inner.generation(&name)
         {
-            return Ok(Outcome { name, digest, result: Done::Unchanged, generation, pause_us: None });
+            let result = Done::Unchanged;
+            return Ok(Found::Before(Outcome { name, digest, result, generation, pause_us: None }));
         }
-        let this = self.clone();
-        let artifact = Artifact { bytes, origin: origin.clone() };
-        self.to_its_end(async move { this.deploy_now(artifact, None, false, Some(&origin)).await }).await
+        Ok(Found::New(self.load(Artifact { bytes, origin }, None).await?))
+    }
+
+    /// Puts what a file holds in its place.
+    pub(super) async fn place_found(&self, found: Found) -> Result<Outcome, Error> {
+        match found {
+            Found::Before(outcome) => Ok(outcome),
+            Found::New(plugin) => self.place(&plugin, false, Some(&plugin.origin)).await,
+        }
     }
 
     /// Runs something to its end, also when whoever asked for it goes away meanwhile: a projection that is
@@ -374,6 +382,17 @@ impl Deployments {
             view.previous = previous.map(|(digest, generation)| Previous { digest, generation });
         });
         Ok(())
+    }
+}
+
+/// What is said of an artifact that is not taken.
+fn rejected(name: &str, digest: &str, generation: u32) -> Outcome {
+    Outcome {
+        name: name.to_owned(),
+        digest: digest.to_owned(),
+        result: Done::Rejected,
+        generation,
+        pause_us: None,
     }
 }
 

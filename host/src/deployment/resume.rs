@@ -1,17 +1,20 @@
 //! After a start: takes up what the catalog, the links and the files say. The link is right about what is
 //! live, whatever moment the process was killed at.
 
+use super::deploy::Found;
 use super::report::{Done, Outcome};
 use super::slot::{Slot, State};
 use super::{Deployments, Error};
 use crate::catalog::{self, Wanted};
-use crate::plugin;
+use crate::plugin::Kind;
 use crate::projection::{self, Author, Status};
 use crate::read_model::Reader;
-use std::path::{Path, PathBuf};
+use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use std::thread;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 
 /// The files that plugins were taken up from, and those that there are now.
 pub(super) struct Files {
@@ -25,19 +28,6 @@ impl Files {
         let mut from = self.sources.iter().filter(|(_, named)| named == name).peekable();
         from.peek().is_some() && !from.any(|(path, _)| self.there.contains(path))
     }
-}
-
-/// Files that look like upcasters, and the others: what is wrong about it is told when they are deployed.
-async fn upcasters_first(files: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let files = files.to_vec();
-    let told_apart =
-        tokio::task::spawn_blocking(move || files.into_iter().partition(|path| seems_upcaster(path)));
-    told_apart.await.unwrap_or_default()
-}
-
-fn seems_upcaster(path: &Path) -> bool {
-    let name = b"lantern:plugin/upcast@";
-    plugin::read(path).is_ok_and(|bytes| memchr::memmem::find(&bytes, name).is_some())
 }
 
 impl Deployments {
@@ -70,31 +60,41 @@ impl Deployments {
         // So that nothing is built twice: whoever reads their topics comes after them.
         self.settle_upcasters().await?;
         let mut refused = Vec::new();
-        let (upcasters, files) = upcasters_first(files).await;
-        for path in upcasters {
-            if let Err(error) = self.file(&path).await {
-                refused.push((path, error));
-            }
-        }
-        let mut tasks = JoinSet::new();
-        let at_once = Arc::new(tokio::sync::Semaphore::new(
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        ));
-        for path in files {
-            let (this, at_once) = (self.clone(), Arc::clone(&at_once));
-            tasks.spawn(async move {
-                let _turn = at_once.acquire_owned().await;
-                let taken = this.file(&path).await;
-                (path, taken)
-            });
-        }
-        while let Some(task) = tasks.join_next().await {
-            if let Ok((path, Err(error))) = task {
+        for (path, found) in self.find_all(files).await {
+            let taken = match found {
+                Ok(found) => self.place_found(found).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = taken {
                 refused.push((path, error));
             }
         }
         refused.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(refused)
+    }
+
+    /// Looks at files, as many at once as there are processors to compile them. Upcasters come first in what is answered: who reads
+    /// their topics is built once then. All else stays in order: of two plugins of one name the first file's is taken, and
+    /// it must be the same one at every start.
+    async fn find_all(&self, files: &[PathBuf]) -> Vec<(PathBuf, Result<Found, Error>)> {
+        let at_once = thread::available_parallelism().map_or(1, NonZero::get);
+        let turns = Arc::new(Semaphore::new(at_once));
+        let find = |path: &PathBuf| {
+            let (this, turns, path) = (self.clone(), Arc::clone(&turns), path.clone());
+            tokio::spawn(async move {
+                let _turn = turns.acquire_owned().await;
+                this.find(&path).await
+            })
+        };
+        let finding: Vec<JoinHandle<_>> = files.iter().map(find).collect();
+        let mut all = Vec::new();
+        for (path, found) in files.iter().zip(finding) {
+            all.push((path.clone(), found.await.unwrap_or(Err(Error::Stopping))));
+        }
+        all.sort_by_key(
+            |(_, found)| !matches!(found, Ok(Found::New(plugin)) if plugin.kind == Kind::Upcaster),
+        );
+        all
     }
 
     async fn resume_plugin(
@@ -170,8 +170,11 @@ impl Deployments {
                 self.run(slot, state, &author, fallback)?;
             }
         }
-        if let Some(build) = build {
-            self.resume_build(slot, state, &build).await?;
+        if let Some(build) = build
+            && let Err(error) = self.resume_build(slot, state, &build).await
+        {
+            // The live one runs; the catalog has it for the next start.
+            tracing::error!("{}: the rebuild does not go on before the next start: {error}", slot.name);
         }
         Ok(())
     }
@@ -186,6 +189,7 @@ impl Deployments {
         let digest = build.digest.clone();
         let plugin = match self.blocking(move |inner| inner.load_kept(&digest)).await {
             Ok(plugin) => plugin,
+            Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 self.inner.catalog.set_build(&slot.name, None)?;
                 state.generations.delete(build.generation)?;
