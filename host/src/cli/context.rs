@@ -53,6 +53,11 @@ impl Context {
         self.runtime.block_on(future)
     }
 
+    /// Ends the runtime without waiting for what still runs on its threads.
+    pub fn leave(self) {
+        self.runtime.shutdown_background();
+    }
+
     /// From now on: whether somebody wants the command to end, by SIGINT or SIGTERM, so that it can clean up.
     ///
     /// # Errors

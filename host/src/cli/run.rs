@@ -2,10 +2,13 @@
 
 use super::signals::Signals;
 use super::{Context, output};
+use crate::command;
+use crate::deployment::report::{Deployed, Handler, Plugin};
 use crate::host::folder::Folder;
 use crate::host::{self, Host, Place, ready_made};
 use crate::projection::State;
 use anyhow::{Context as _, bail};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -95,13 +98,27 @@ async fn serve(context: &Context, mut plugins: Vec<PathBuf>, once: bool) -> anyh
         told = signals.next() => tracing::info!("{told}: stopping"),
         () = host.deployments().over(), if once => {}
     }
-    let statuses = host.shutdown().await?;
-    let halted: Vec<_> = statuses.iter().filter(|status| status.state == State::Halted).collect();
-    for status in &halted {
-        output::remark(&format!("{}: halted: {}", status.name, status.error.as_deref().unwrap_or("")));
+    let mut halted: BTreeMap<_, _> = host.deployments().deployed().into_iter().filter_map(halted).collect();
+    let last = host.shutdown().await?.into_iter();
+    halted.extend(last.filter(|last| last.state == State::Halted).map(|last| (last.name, last.error)));
+    for (name, error) in &halted {
+        output::remark(&format!("{name}: halted: {}", error.as_deref().unwrap_or_default()));
     }
     let bad = once && (!refused.is_empty() || !halted.is_empty());
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The name of what applies no events or takes no commands before somebody has looked at it, and why.
+fn halted(deployed: Deployed) -> Option<(String, Option<String>)> {
+    match deployed {
+        Deployed::Projection(Plugin { status, .. }) if status.state == State::Halted => {
+            Some((status.name, status.error))
+        }
+        Deployed::Commands(Handler { status, .. }) if status.state == command::State::Halted => {
+            Some((status.name, status.error))
+        }
+        _ => None,
+    }
 }
 
 /// A path as the history has it, wherever the next start is.

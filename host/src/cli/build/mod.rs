@@ -56,7 +56,7 @@ pub struct Build {
 pub struct Built {
     /// Its name, from its manifest.
     pub name: String,
-    /// What it is: `projection` or `commands`.
+    /// What it is: `projection`, `commands` or `upcaster`.
     pub kind: &'static str,
     /// Its version, from its manifest.
     pub version: String,

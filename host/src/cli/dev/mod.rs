@@ -45,13 +45,17 @@ pub struct Dev {
 impl Dev {
     /// Builds and deploys until Ctrl-C or SIGTERM.
     pub fn run(self, context: Context) -> anyhow::Result<ExitCode> {
-        context.wait(self.serve(&context))
+        let ended = context.wait(self.serve(&context));
+        // A build or a wait for the host that was asked to end goes on, and nobody waits for it.
+        context.leave();
+        ended
     }
 
     async fn serve(&self, context: &Context) -> anyhow::Result<ExitCode> {
+        // May fetch a compiler, which a signal ends.
+        let source = Source::open(&self.dir)?;
         // Taken before anything starts, so that no signal finds us half-way.
         let mut signals = Signals::watch()?;
-        let source = Source::open(&self.dir)?;
         // Both may lie in the project, and change with every deployment.
         let others = [context.config.data_dir.as_path(), &context.config.plugins_dir];
         let mut sources = Sources::watch(source.folders(), &others);
