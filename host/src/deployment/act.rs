@@ -151,8 +151,8 @@ impl Deployments {
         if known.wanted == Wanted::Removed {
             return Self::not_now(format!("{} was removed: it does not run", slot.name));
         }
-        self.end_worker(state).await;
         self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Paused, ..known })?;
+        self.end_worker(state).await;
         self.show_paused(slot, state)?;
         Ok((Done::Paused, None))
     }
@@ -214,9 +214,9 @@ impl Deployments {
     ) -> Result<(Done, Option<Duration>), Error> {
         let known = self.catalogued(slot)?;
         self.discard_rebuild(slot, state).await?;
-        self.end_worker(state).await;
         let (fallback, previous) = if purge { (None, None) } else { (known.fallback, known.previous) };
         self.inner.catalog.put(&catalog::Plugin { wanted: Wanted::Removed, fallback, previous, ..known })?;
+        self.end_worker(state).await;
         let mut status = slot.view().status.borrow().clone();
         status.state = projection::State::Stopped;
         self.show_still(slot, state, status)?;

@@ -85,8 +85,8 @@ impl Deployments {
             }
             Wanted::Running => {}
         }
-        slot.end(state).await;
         self.inner.catalog.put_handler(&catalog::Handler { wanted: Wanted::Paused, ..known })?;
+        slot.end(state).await;
         self.show_paused_handler(slot, state)?;
         Ok(Done::Paused)
     }
@@ -115,10 +115,10 @@ impl Deployments {
         known: catalog::Handler,
         purge: bool,
     ) -> Result<Done, Error> {
-        slot.end(state).await;
         let previous = known.previous.clone().filter(|_| !purge);
         // The catalog keeps that it was removed: its file, if it is still there, must not bring it back.
         self.inner.catalog.put_handler(&catalog::Handler { wanted: Wanted::Removed, previous, ..known })?;
+        slot.end(state).await;
         self.show_still_handler(slot, state, command::State::Stopped, None)?;
         if purge {
             generations::delete(&self.inner.data.aggregates(&slot.name))?;

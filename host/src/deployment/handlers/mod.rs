@@ -119,21 +119,26 @@ impl Deployments {
     ) -> Result<Option<Duration>, Error> {
         self.try_out(slot, state, plugin, &known).await?;
         let running = slot.handler().filter(|handler| !handler.status().borrow().is_over());
-        let pause = match &running {
-            Some(handler) => Some(handler.swap(Arc::clone(plugin)).await.map_err(|error| {
-                let reason =
-                    format!("the handler does not take over, and the one before decides on: {error}");
-                Error::Rejected { reason }
-            })?),
-            None => None,
-        };
         let is_paused = known.wanted == Wanted::Paused;
+        // First: nothing takes over that the catalog cannot take note of.
         self.inner.catalog.put_handler(&catalog::Handler {
             digest: plugin.digest.to_string(),
-            previous: Some(known.digest),
+            previous: Some(known.digest.clone()),
             wanted: if is_paused { Wanted::Paused } else { Wanted::Running },
-            ..known
+            ..known.clone()
         })?;
+        let pause = match &running {
+            Some(handler) => match handler.swap(Arc::clone(plugin)).await {
+                Ok(pause) => Some(pause),
+                Err(error) => {
+                    self.inner.catalog.put_handler(&known)?;
+                    let reason =
+                        format!("the handler does not take over, and the one before decides on: {error}");
+                    return Err(Error::Rejected { reason });
+                }
+            },
+            None => None,
+        };
         state.plugin = Some(Arc::clone(plugin));
         if is_paused {
             self.show_paused_handler(slot, state)?;

@@ -85,9 +85,9 @@ fn folds(
         let stored = aggregate.state.filter(|_| aggregate.state_version == state_version);
         // A state may be behind its events; a new form of it is folded from all of them.
         let version = if stored.is_some() { aggregate.state_at } else { aggregate.version };
-        let left =
-            (events_left.checked_sub(version), bytes_left.checked_sub(reader.event_bytes(&id, version)?));
-        let (Some(events), Some(bytes)) = left else { break };
+        // One that is too long is left out, and those behind it are not.
+        let Some(events) = events_left.checked_sub(version) else { continue };
+        let Some(bytes) = bytes_left.checked_sub(reader.event_bytes(&id, version)?) else { continue };
         (events_left, bytes_left) = (events, bytes);
         let name = || plugin.name.clone();
         let anew = match handler.fold(&id, version, &reader) {
