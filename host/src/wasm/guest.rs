@@ -7,28 +7,11 @@ use super::imports::{Host, Imports, linker};
 use super::limits::{Limits, bytes};
 use super::trap::{CallError, Trap, explain};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Func, Lift, Lower};
 
 type DescribeResult = (String,);
-
-/// Stops an instance's code from another thread, within a tick and for good.
-#[derive(Clone, Debug)]
-pub struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// The running call and every later one end with [`Trap::Interrupted`].
-    pub fn interrupt(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was interrupted. Host functions that take long ask this.
-    pub fn is_interrupted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// An instance with the one function that every plugin has.
 pub(super) struct Guest<I: Imports> {
@@ -100,10 +83,6 @@ impl<I: Imports> Guest<I> {
 
     pub(super) fn into_imports(self) -> I {
         self.store.into_data().into_imports()
-    }
-
-    pub(super) fn interrupt(&self) -> Interrupt {
-        Interrupt(Arc::clone(self.store.data().interrupted()))
     }
 
     pub(super) fn call<P, R>(&mut self, function: Func, params: P, time: Duration) -> Result<R, CallError>

@@ -5,7 +5,7 @@ use super::decision::Decision;
 use super::engine::Engine;
 use super::error::Error;
 use super::failure::{Failure, Fault};
-use super::guest::{Guest, Interrupt};
+use super::guest::Guest;
 use super::kind::COMMANDS;
 use super::limits::{Limits, bytes};
 use super::no_database::NoDatabase;
@@ -76,11 +76,6 @@ impl Handler {
         let (evolve, time) = (self.evolve, self.guest.limits().batch_time(event_count));
         let (result,) = self.guest.call::<_, EvolveResult>(evolve, (state, events), time)?;
         Ok(result?)
-    }
-
-    /// A handle that stops this instance from another thread.
-    pub fn interrupt(&self) -> Interrupt {
-        self.guest.interrupt()
     }
 
     /// Refuses what is no frame of events before anybody reads one of them, and too many before anybody copies them.

@@ -5,7 +5,7 @@ use super::limits::{Limits, bytes};
 use super::log_budget::{Admission, LogBudget};
 use super::virtual_wasi::{self, Virtual};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wasmtime::component::{Linker, WasmList, WasmStr};
 use wasmtime::{StoreContextMut, UpdateDeadline};
@@ -84,13 +84,11 @@ impl From<u32> for Level {
     }
 }
 
-/// Why running code was stopped.
+/// Running code was stopped.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Interruption {
-    #[error("it took longer than {} ms, the time that `event_ms_max` and `call_ms_max` give this call", after.as_millis())]
-    Deadline { after: Duration },
-    #[error("the host is shutting down")]
-    Shutdown,
+#[error("it took longer than {} ms, the time that `event_ms_max` and `call_ms_max` give this call", after.as_millis())]
+pub(super) struct DeadlinePassed {
+    after: Duration,
 }
 
 /// The data of a store: the imports, and what has to be remembered during a call.
@@ -110,7 +108,6 @@ pub(super) struct Host<I> {
     ticks: Arc<AtomicU64>,
     deadline_tick: u64,
     call_time: Duration,
-    interrupted: Arc<AtomicBool>,
     world: Virtual,
 }
 
@@ -135,7 +132,6 @@ impl<I: Imports> Host<I> {
             ticks,
             deadline_tick: 0,
             call_time: Duration::ZERO,
-            interrupted: Arc::default(),
             world: Virtual::new(),
         }
     }
@@ -165,10 +161,6 @@ impl<I: Imports> Host<I> {
         self.refused.take()
     }
 
-    pub(super) fn interrupted(&self) -> &Arc<AtomicBool> {
-        &self.interrupted
-    }
-
     /// Forgets the call before, and gives the next one its time.
     pub(super) fn begin_call(&mut self, time: Duration, tick: Duration) {
         self.last_error = None;
@@ -191,12 +183,9 @@ impl<I: Imports> Host<I> {
 
     /// Asked at every tick that the guest's code sees.
     pub(super) fn on_tick(&self) -> wasmtime::Result<UpdateDeadline> {
-        if self.interrupted.load(Ordering::Relaxed) {
-            return Err(Interruption::Shutdown.into());
-        }
         // Ticks are counted, not time compared: while the whole process is stopped there are none.
         if self.ticks.load(Ordering::Relaxed) >= self.deadline_tick {
-            return Err(Interruption::Deadline { after: self.call_time }.into());
+            return Err(DeadlinePassed { after: self.call_time }.into());
         }
         Ok(UpdateDeadline::Continue(1))
     }

@@ -4,7 +4,7 @@ use super::component::Component;
 use super::engine::Engine;
 use super::error::Error;
 use super::failure::Failure;
-use super::guest::{Guest, Interrupt};
+use super::guest::Guest;
 use super::imports::Imports;
 use super::kind::PROJECTION;
 use super::limits::Limits;
@@ -59,10 +59,5 @@ impl<I: Imports> Instance<I> {
     /// Ends the instance and gives its imports back.
     pub fn into_imports(self) -> I {
         self.guest.into_imports()
-    }
-
-    /// A handle that stops this instance from another thread.
-    pub fn interrupt(&self) -> Interrupt {
-        self.guest.interrupt()
     }
 }

@@ -44,7 +44,6 @@ pub use decision::{Decision, Rejection};
 pub use engine::{Engine, TICK};
 pub use error::Error;
 pub use failure::{Failure, Fault};
-pub use guest::Interrupt;
 pub use handler::Handler;
 pub use imports::{Imports, Level};
 pub use instance::Instance;

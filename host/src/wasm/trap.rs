@@ -1,7 +1,7 @@
 //! How a call ends when it does not end well.
 
 use super::failure::Failure;
-use super::imports::{Host, Imports, Interruption};
+use super::imports::{DeadlinePassed, Host, Imports};
 use super::virtual_wasi::Exit;
 use std::fmt;
 
@@ -28,8 +28,6 @@ pub enum CallError {
 pub enum Trap {
     /// It took longer than it may.
     Deadline,
-    /// The host is shutting down and did not wait. The event is not at fault.
-    Interrupted,
     /// It was refused memory or room in a table, and gave up.
     Memory,
     /// Its stack overflowed.
@@ -46,7 +44,6 @@ impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Trap::Deadline => "deadline",
-            Trap::Interrupted => "interrupted",
             Trap::Memory => "memory",
             Trap::Stack => "stack",
             Trap::Output => "output",
@@ -72,12 +69,8 @@ pub(super) fn explain<I: Imports>(error: &wasmtime::Error, host: &mut Host<I>) -
 }
 
 fn classify<I: Imports>(error: &wasmtime::Error, host: &mut Host<I>) -> (Trap, String) {
-    match error.downcast_ref::<Interruption>() {
-        Some(interruption @ Interruption::Deadline { .. }) => {
-            return (Trap::Deadline, interruption.to_string());
-        }
-        Some(interruption @ Interruption::Shutdown) => return (Trap::Interrupted, interruption.to_string()),
-        None => {}
+    if let Some(passed) = error.downcast_ref::<DeadlinePassed>() {
+        return (Trap::Deadline, passed.to_string());
     }
     let trap = error.downcast_ref::<wasmtime::Trap>();
     if trap == Some(&wasmtime::Trap::StackOverflow) {

@@ -4,7 +4,7 @@ use super::component::Component;
 use super::engine::Engine;
 use super::error::Error;
 use super::failure::{Failure, Fault};
-use super::guest::{Guest, Interrupt};
+use super::guest::Guest;
 use super::kind::UPCAST;
 use super::limits::Limits;
 use super::no_database::NoDatabase;
@@ -53,11 +53,6 @@ impl Upcaster {
         let frame = result?;
         check(&frame, event_count)?;
         Ok(frame)
-    }
-
-    /// A handle that stops this instance from another thread.
-    pub fn interrupt(&self) -> Interrupt {
-        self.guest.interrupt()
     }
 }
 

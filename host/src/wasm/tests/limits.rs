@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::wasm::{CallError, Error, Trap};
-use std::sync::mpsc;
 use std::time::Duration;
 
 const FOREVER: &str = "(loop $l (br $l)) (i32.const 0)";
@@ -153,25 +152,6 @@ fn a_plugin_that_needs_too_much_for_its_start_is_refused() {
     check(&Limits { instances_max: 1, ..Limits::default() }, "", "instance");
     let endless = "(func $start (loop $l (br $l))) (start $start)";
     check(&Limits { call_ms_max: 30, ..Limits::default() }, endless, "30 ms");
-}
-
-// A shutdown does not wait for a plugin, and does not blame its event.
-#[test]
-fn an_instance_is_interrupted_from_another_thread() {
-    let mut instance = instance(&guest(FOREVER, ""), &Limits { event_ms_max: 600_000, ..Limits::default() });
-    let interrupt = instance.interrupt();
-    let (started, starts) = mpsc::channel();
-    let other = std::thread::spawn(move || {
-        starts.recv().unwrap();
-        interrupt.interrupt();
-    });
-    started.send(()).unwrap();
-    match instance.apply(b"", 1) {
-        Err(CallError::Trap { kind, .. }) => assert_eq!(kind, Trap::Interrupted),
-        other => panic!("{other:?}"),
-    }
-    other.join().unwrap();
-    assert!(instance.interrupt().is_interrupted());
 }
 
 // Limits belong to an instance: what one uses up is not missing from another of the same engine.
