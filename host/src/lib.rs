@@ -18,9 +18,10 @@
 //! * [`plugin`]: an artifact: bytes, digest, exports, manifest.
 //! * [`aggregate_store`]: states, events and idempotency keys of one aggregate type.
 //! * [`wasm`]: the engine. The only module that knows wasmtime.
-//! * [`read_model`]: a projection's database. The only module that knows SQLite.
+//! * [`read_model`]: a projection's database, in SQLite.
 //! * [`log`]: the client of the log. The only module that knows librdkafka.
 //! * [`event`]: records, envelopes, events. Everything may use it; it uses nothing.
+//! * [`fault`]: what a thread says that panicked. The same holds of it.
 //!
 //! `log`, `wasm`, `read_model` and `aggregate_store` do not import each other; `projection` and `command` are where they meet.
 
@@ -32,6 +33,7 @@ pub mod config;
 pub mod data_dir;
 pub mod deployment;
 pub mod event;
+pub mod fault;
 pub mod given;
 pub mod host;
 pub mod http;

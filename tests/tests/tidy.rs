@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The host's modules from top to bottom: each imports only from those below it.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "cli",
     "host",
     "http",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 17] = [
     "aggregate_store",
     "log",
     "event",
+    "fault",
 ];
 /// Modules above `config` whose options it composes, as those of all others: nothing else of them, and the options
 /// import nothing.

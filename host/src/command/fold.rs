@@ -26,9 +26,11 @@ pub(super) fn fold(
     while at < to {
         let events = read(Piece { after: at, to, events_max: at_once, bytes_max: BYTES_MAX })?;
         let Some(last) = events.last() else {
+            let name = &domain.name;
             return Err(Error::Halted {
                 reason: format!(
-                    "the store lacks events of `{id}` behind version {at}: move it away, and it is filled again"
+                    "the file that the aggregates of `{name}` are kept in lacks events of `{id}` behind version {at}: move it \
+                     away, with its `-wal` and `-shm`, and `lantern resume {name}`, which fills it again from the log"
                 ),
             });
         };

@@ -5,6 +5,7 @@ use super::inlet::Origin;
 use super::writer::{Request, Writer};
 use super::{Answer, Command, Error, Options, State, Status};
 use crate::aggregate_store::{self, Aggregate, Reader};
+use crate::fault;
 use crate::log;
 use crate::plugin::Plugin;
 use crate::upcast::{Chain, Upcasters};
@@ -181,12 +182,13 @@ impl Handler {
         let (sender, status) = watch::channel(status);
         let (requests, inbox) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let for_writer = (store.clone(), log, options.clone(), Arc::clone(&stop));
-        let thread =
-            std::thread::Builder::new().name(name.clone()).stack_size(stack_bytes).spawn(move || {
-                let (store, log, options, stop) = for_writer;
-                Writer::new(domain, store, log, options, inbox, sender, stop).supervise();
-            })?;
+        let shown = sender.clone();
+        let writer =
+            Writer::new(domain, store.clone(), log, options.clone(), inbox, sender, Arc::clone(&stop));
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .stack_size(stack_bytes)
+            .spawn(move || halt_on_panic(&shown, || writer.supervise()))?;
         Ok(Handler(Arc::new(Inner {
             name,
             topic,
@@ -305,13 +307,8 @@ impl Handler {
         let _ = self.0.requests.send(Request::Wake);
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
-            if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!(
-                    aggregate = self.0.name,
-                    "the writer's thread panicked: this is a fault of Lantern"
-                );
-            }
+            // A panic is in the status.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
     }
 
@@ -334,6 +331,17 @@ impl Handler {
         let status = self.0.status.borrow();
         if status.is_over() { unready(&status) } else { Error::Stopping }
     }
+}
+
+/// Runs the writer. A panic ends it as any other fault that somebody has to look at.
+fn halt_on_panic(status: &watch::Sender<Status>, body: impl FnOnce()) {
+    let Err(panicked) = fault::caught("writer's", body) else { return };
+    let error = format!("{panicked}; to go on from there, restart the host");
+    tracing::error!(aggregate = status.borrow().name, "halted: {error}");
+    status.send_modify(|status| {
+        status.state = State::Halted;
+        status.error = Some(error);
+    });
 }
 
 /// Why a handler in this state takes no commands.

@@ -5,6 +5,7 @@ mod speed;
 
 use super::generations;
 use super::report::{Rebuild, RebuildState};
+use crate::fault;
 use crate::projection::Author;
 use crate::projection::replay::{Control, Error, Followed, Replayer, Setup};
 use crate::read_model::{self, Diff, Durability, Snapshot};
@@ -90,15 +91,21 @@ impl Rebuilder {
         let speed = Speed::default();
         let build = Build { order, status: sender, inbox, stop: own_stop, hurry: own_hurry, speed };
         let stack = build.order.setup.limits.thread_stack_bytes();
-        let thread = std::thread::Builder::new()
-            .name(format!("{}-rebuild", author.plugin.name))
-            .stack_size(stack)
-            .spawn(move || {
+        let name = author.plugin.name.clone();
+        let thread = std::thread::Builder::new().name(format!("{name}-rebuild")).stack_size(stack).spawn(
+            move || {
+                let shown = build.status.clone();
                 // Without a permit the host is going down.
-                if let Ok(permit) = permit.blocking_recv() {
-                    build.run(permit);
+                let Ok(permit) = permit.blocking_recv() else { return };
+                if let Err(panicked) = fault::caught("rebuild's", || build.run(permit)) {
+                    fail(
+                        &shown,
+                        &name,
+                        format!("{panicked}; have it built again by `lantern rebuild {name}`"),
+                    );
                 }
-            })?;
+            },
+        )?;
         Ok(Rebuilder { status, author, requests, stop, hurry, thread: Some(thread) })
     }
 
@@ -155,12 +162,19 @@ impl Rebuilder {
     /// Stops it and waits for that. Blocks.
     pub fn stop(mut self) {
         self.tell_to_stop();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("a rebuild's thread panicked: this is a fault of Lantern");
+        if let Some(thread) = self.thread.take() {
+            // A panic is in the status.
+            let _ = thread.join();
         }
     }
+}
+
+fn fail(status: &watch::Sender<Rebuild>, name: &str, error: String) {
+    tracing::error!("rebuild of {name} failed: {error}");
+    status.send_modify(|status| {
+        status.state = RebuildState::Failed;
+        status.error = Some(error);
+    });
 }
 
 fn why_over(status: &watch::Receiver<Rebuild>) -> String {
@@ -202,12 +216,7 @@ impl Build {
                     }
                 }
                 Err(error) => {
-                    tracing::error!("rebuild of {} failed: {error}", self.order.author.plugin.name);
-                    self.status.send_modify(|status| {
-                        status.state = RebuildState::Failed;
-                        status.error = Some(error.to_string());
-                    });
-                    return;
+                    return fail(&self.status, &self.order.author.plugin.name, error.to_string());
                 }
             }
         }
@@ -268,7 +277,9 @@ impl Build {
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) if is_finished => {}
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    self.follow(replayer)?;
+                    if replayer.has_more(&self.order.live)? {
+                        self.follow(replayer)?;
+                    }
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
             }

@@ -140,6 +140,17 @@ impl Error {
         matches!(self, Error::Unavailable { .. } | Error::Read { .. } | Error::Unacknowledged { .. })
     }
 
+    /// Whether it may be over by itself, for who goes on for long: a topic may come, or come again. Who was let in before has the right
+    /// settings: librdkafka says the same of a broker that goes away while it shakes hands, and passwords and certificates are
+    /// renewed on either side first.
+    pub fn may_pass(&self, was_let_in: bool) -> bool {
+        match self {
+            Error::TopicMissing { .. } => true,
+            Error::Authentication { .. } => was_let_in,
+            error => error.is_transient(),
+        }
+    }
+
     /// What a setting is told to be wrong for.
     pub(super) fn creation(error: &KafkaError) -> Self {
         match error {

@@ -9,9 +9,10 @@ use super::session::Session;
 use super::writer::{self, Job, Write};
 use crate::plugin::Plugin;
 use crate::read_model;
-use crate::wasm::{self, CallError, Engine, Instance, Limits, Trap};
+use crate::wasm::{self, CallError, Engine, Instance, Limits};
 use lantern_contract::frame;
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 use std::time::Duration;
@@ -28,15 +29,15 @@ pub enum Error {
     /// The read model cannot be written.
     #[error(transparent)]
     ReadModel(read_model::Error),
-    /// The host ends and did not wait for the plugin.
-    #[error("{0}")]
-    Interrupted(String),
     /// The plugin cannot be started.
     #[error("the plugin does not start: {0}")]
     Plugin(#[from] wasm::Error),
-    /// A thread of the projection could not be started, or ended.
-    #[error("the writer's thread: {0}. Restart the host")]
-    Thread(String),
+    /// A thread of the projection could not be started.
+    #[error("the system has no thread for the projection: {0}")]
+    NoThread(io::Error),
+    /// A thread of the projection has ended, as it should not.
+    #[error("{0}; to go on from there, restart the host")]
+    Ended(String),
     /// A frame of the host's own is not as it was written.
     #[error("the host's own frame: {0}. This is a fault of Lantern: please report it")]
     Frame(#[from] frame::Error),
@@ -47,8 +48,8 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::ReadModel(error) => error.is_transient(),
-            Error::Interrupted(_) => true,
-            Error::Poison(_) | Error::Plugin(_) | Error::Thread(_) | Error::Frame(_) => false,
+            Error::NoThread(_) => true,
+            Error::Poison(_) | Error::Plugin(_) | Error::Ended(_) | Error::Frame(_) => false,
         }
     }
 }
@@ -104,7 +105,7 @@ impl Applier {
         writer: read_model::Writer,
     ) -> Result<Self, Error> {
         let name = &plugin.manifest.name;
-        let writer = writer::spawn(name, writer).map_err(|error| Error::Thread(error.to_string()))?;
+        let writer = writer::spawn(name, writer).map_err(Error::NoThread)?;
         let mut applier = Applier {
             engine: engine.clone(),
             plugin: Arc::clone(plugin),
@@ -172,7 +173,7 @@ impl Applier {
             let session = Session::new(&self.plugin.manifest.name, self.writer()?.jobs.clone());
             self.instance = Some(Instance::new(&self.engine, &self.plugin.component, session, &self.limits)?);
         }
-        self.instance.as_mut().ok_or_else(|| Error::Thread("no instance".into()))
+        self.instance.as_mut().ok_or_else(ended)
     }
 
     fn time_max(&self) -> Duration {
@@ -204,13 +205,19 @@ impl Applier {
         let instance = self.instance().map_err(Failed::Other)?;
         let done = instance.apply(&batch.frame, batch.count);
         let session = instance.imports();
-        let storage = session.take_storage_error();
+        let (storage, is_behind) = (session.take_storage_error(), session.take_behind());
         let error = match (done, storage) {
+            (Ok(_), None) if is_behind => {
+                // It has gone on as if its tables had answered, and remembers what is not so.
+                self.instance = None;
+                let message = "an earlier batch failed".into();
+                return Err(Failed::Event { index: None, message, backtrace: Vec::new() });
+            }
             (Ok(ops), None) => return Ok(ops),
             (Err(error), None) => error,
             (done, Some(storage)) => {
                 session.release();
-                // A plugin that has gone on as if its tables had answered remembers what is not so.
+                // As above.
                 if !matches!(done, Err(CallError::Failure(_))) {
                     self.instance = None;
                 }
@@ -228,9 +235,6 @@ impl Applier {
                 message: failure.to_string(),
                 backtrace: Vec::new(),
             },
-            CallError::Trap { kind: Trap::Interrupted, message, .. } => {
-                Failed::Other(Error::Interrupted(message))
-            }
             CallError::Trap { kind, message, backtrace } => {
                 Failed::Event { index: None, message: format!("{message} ({kind})"), backtrace }
             }
@@ -360,15 +364,16 @@ impl Drop for Applier {
         self.instance = None;
         if let Some(writer::Thread { jobs, outcomes, handle }) = self.writer.take() {
             drop((jobs, outcomes));
-            if handle.join().is_err() {
-                tracing::error!("the writer's thread panicked: this is a fault of Lantern");
-            }
+            // A panic was among the outcomes.
+            let _ = handle.join();
         }
     }
 }
 
-fn ended() -> Error {
-    Error::Thread("it has ended".into())
+pub(super) fn ended() -> Error {
+    Error::Ended(
+        "a thread of the projection has ended early: what it says is in the log of this process".into(),
+    )
 }
 
 fn failed(error: writer::Error) -> Failed {
@@ -382,6 +387,7 @@ fn failed(error: writer::Error) -> Failed {
             backtrace: Vec::new(),
         },
         writer::Error::ReadModel(error) => Failed::Other(Error::ReadModel(error)),
+        writer::Error::Panicked(panicked) => Failed::Other(Error::Ended(panicked)),
         writer::Error::Skipped => {
             Failed::Event { index: None, message: "an earlier batch failed".into(), backtrace: Vec::new() }
         }

@@ -1,7 +1,8 @@
 //! An [`Applier`] on a thread of its own, so that the next batch is read and decoded while the plugin runs on this one.
 
-use super::applier::{Applier, Committed, Error};
+use super::applier::{Applier, Committed, Error, ended};
 use super::batch::Batch;
+use crate::fault;
 use crate::plugin::Plugin;
 use crate::read_model;
 use crate::wasm::{Engine, Limits};
@@ -60,8 +61,15 @@ impl Pipeline {
         let thread = std::thread::Builder::new()
             .name(format!("{}-plugin", plugin.manifest.name))
             .stack_size(limits.thread_stack_bytes())
-            .spawn(move || run(Applier::start(&engine, &plugin, &limits, writer), &inbox, &outbox))
-            .map_err(|error| Error::Thread(error.to_string()))?;
+            .spawn(move || {
+                let body = || run(Applier::start(&engine, &plugin, &limits, writer), &inbox, &outbox);
+                fault::caught("plugin's", body).unwrap_or_else(|panicked| {
+                    // Who asks may have gone.
+                    let _ = outbox.send(Err(Error::Ended(panicked)));
+                    None
+                })
+            })
+            .map_err(Error::NoThread)?;
         let mut pipeline = Pipeline {
             asks: Some(asks),
             answers,
@@ -167,10 +175,9 @@ impl Drop for Pipeline {
     /// Waits for the threads: who opens the read model next must find it at rest.
     fn drop(&mut self) {
         self.asks = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the plugin's thread panicked: this is a fault of Lantern");
+        if let Some(thread) = self.thread.take() {
+            // A panic was among the answers.
+            let _ = thread.join();
         }
     }
 }
@@ -207,8 +214,4 @@ fn run(
 
 fn stands(applier: &mut Applier, took: Duration) -> Stands {
     Stands { committed: applier.committed(), is_idle: applier.is_idle(), spare: applier.spare(), took }
-}
-
-fn ended() -> Error {
-    Error::Thread("it has ended".into())
 }

@@ -81,7 +81,8 @@ impl Round {
                 self.report(run, consumer);
                 return Ok(());
             }
-            if self.housekeeping.elapsed() >= HOUSEKEEPING_EVERY {
+            // While no broker answers there is nobody to ask, and whoever wants something of the projection would wait for that.
+            if !self.is_away && self.housekeeping.elapsed() >= HOUSEKEEPING_EVERY {
                 self.housekeeping = Instant::now();
                 self.pipeline.drain()?;
                 self.look_for_new_partitions(run, client)?;
@@ -218,6 +219,7 @@ impl Round {
                 Ok(partitions) => partitions,
                 // The consumer is not told: to librdkafka a topic that is deleted may come back, and until then it is quiet.
                 Err(error @ log::Error::TopicMissing { .. }) => return Err(error.into()),
+                Err(error) if error.is_transient() => return Ok(()),
                 Err(_) => continue,
             };
             for partition in partitions {

@@ -49,17 +49,10 @@ impl From<log::Error> for Left {
     }
 }
 
-/// Whether what the log failed by may be over by itself. Who asked for one pass waits only for brokers that are away: what
-/// somebody has to do is said at once.
+/// Whether what the log failed by is waited for. Who asked for one pass waits only for brokers that are away: what somebody has
+/// to do is said at once.
 fn may_pass(error: &log::Error, once: bool, was_let_in: bool) -> bool {
-    match error {
-        // It may come, or come again.
-        log::Error::TopicMissing { .. } => !once,
-        // Who was let in before has the right settings: librdkafka says the same of a broker that goes away while it shakes
-        // hands, and passwords and certificates are renewed on either side first.
-        log::Error::Authentication { .. } => was_let_in && !once,
-        error => error.is_transient(),
-    }
+    if once { error.is_transient() } else { error.may_pass(was_let_in) }
 }
 
 impl From<read_model::Error> for Left {
@@ -72,7 +65,7 @@ impl From<applier::Error> for Left {
     fn from(error: applier::Error) -> Self {
         match error {
             applier::Error::ReadModel(error) => error.into(),
-            applier::Error::Interrupted(message) => Left::Pause(message),
+            error @ applier::Error::NoThread(_) => Left::Pause(error.to_string()),
             applier::Error::Poison(poison) => Left::Halt(format!(
                 "{poison}\n  Everything before it is applied and nothing is lost: deploy a plugin that can apply it, \
                  and the projection goes on there"

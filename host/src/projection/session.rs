@@ -19,6 +19,8 @@ pub struct Session {
     deadline: Instant,
     /// What is nobody's fault who could be told: the disk, a lock, damage.
     storage: Option<Error>,
+    /// Whether it was not answered, as an earlier batch had failed.
+    is_behind: bool,
 }
 
 impl Session {
@@ -30,6 +32,7 @@ impl Session {
             statements: HashMap::new(),
             deadline: Instant::now(),
             storage: None,
+            is_behind: false,
         }
     }
 
@@ -42,6 +45,7 @@ impl Session {
             let (reply, lent) = channel();
             let asked = self.jobs.send(Job::Lend(reply)).ok().and_then(|()| lent.recv().ok()).flatten();
             let Some(mut writer) = asked else {
+                self.is_behind = true;
                 return Err(other("an earlier batch was not written; this one is tried again after it"));
             };
             let begun = writer.begin();
@@ -79,6 +83,11 @@ impl Session {
     /// What went wrong in this batch by disk, lock or damage, asked once.
     pub fn take_storage_error(&mut self) -> Option<Error> {
         self.storage.take()
+    }
+
+    /// Whether a question of this batch was not answered, as an earlier batch had failed; asked once.
+    pub fn take_behind(&mut self) -> bool {
+        std::mem::take(&mut self.is_behind)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Failure {

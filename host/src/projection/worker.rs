@@ -5,10 +5,9 @@ use super::options::{BatchOptions, Options};
 use super::progress::Progress;
 use super::run::Run;
 use super::status::{State, Status};
+use crate::fault;
 use crate::log;
 use crate::wasm::{Engine, Limits};
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -163,27 +162,15 @@ impl Worker {
     }
 }
 
-/// Runs the projection. A panic ends it as any other fault that somebody has to look at: whoever saw its last status would
-/// else take it to be running.
+/// Runs the projection. A panic ends it as any other fault that somebody has to look at.
 fn halt_on_panic(status: &watch::Sender<Status>, body: impl FnOnce()) {
-    // What the panic may have left half done is gone with it: the next start begins at what is stored.
-    let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else { return };
-    let error = format!(
-        "the projection's thread panicked: {}. This is a fault of Lantern: please report it. What was committed is whole; \
-         to go on from there, restart the host",
-        said(&*panic)
-    );
+    let Err(panicked) = fault::caught("projection's", body) else { return };
+    let error = format!("{panicked}; to go on from there, restart the host");
     tracing::error!(projection = status.borrow().name, "halted: {error}");
     status.send_modify(|status| {
         status.state = State::Halted;
         status.error = Some(error);
     });
-}
-
-/// The message of a panic.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let formatted = || panic.downcast_ref::<String>().map(String::as_str);
-    panic.downcast_ref::<&str>().copied().or_else(formatted).unwrap_or("it does not say why")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! of a batch: then it is lent, after everything before has been written, and comes back when the batch is
 //! done. A plugin that never reads never waits. Measured: 1.2 to 1.8 times as many events per second.
 
+use crate::fault;
 use crate::read_model::{self, Advance, Refusal};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -44,6 +45,8 @@ pub enum Error {
     ReadModel(read_model::Error),
     /// An earlier one failed, so this was not tried.
     Skipped,
+    /// The thread has panicked, which is its last outcome.
+    Panicked(String),
 }
 
 /// The thread and the ways to it. It ends when every sender of jobs is dropped.
@@ -60,9 +63,12 @@ pub struct Thread {
 pub fn spawn(name: &str, writer: read_model::Writer) -> std::io::Result<Thread> {
     let (jobs, inbox) = sync_channel(QUEUE_MAX);
     let (outbox, outcomes) = channel();
-    let handle = std::thread::Builder::new()
-        .name(format!("{name}-writer"))
-        .spawn(move || run(writer, &inbox, &outbox))?;
+    let handle = std::thread::Builder::new().name(format!("{name}-writer")).spawn(move || {
+        if let Err(panicked) = fault::caught("writer's", || run(writer, &inbox, &outbox)) {
+            // Who waits may have gone.
+            let _ = outbox.send(Err(Error::Panicked(panicked)));
+        }
+    })?;
     Ok(Thread { jobs, outcomes, handle })
 }
 

@@ -40,6 +40,27 @@ fn a_handler_that_fails_at_one_command_harms_no_other() {
     assert_eq!(site.read("accounts").len(), 110);
 }
 
+// Nothing looks as healthy as a thread that is gone: commands would be sent to it for ever, and told to come again.
+#[test]
+fn a_handler_whose_thread_panics_is_halted_and_says_so() {
+    let site = Site::new();
+    let account = site.start("one");
+    account.accepted(command("a", "Deposit", "1"));
+    let answer = account.submit(command("a", "Panic", ""));
+    assert!(answer.is_err(), "{answer:?}");
+    account.wait(State::Halted);
+    let later = account.submit(command("a", "Deposit", "1")).unwrap_err();
+    assert!(matches!(later, Error::Halted { .. }), "{later}");
+    for words in ["panicked: slot 7 is empty", "fault of Lantern", "restart the host"] {
+        assert!(later.to_string().contains(words), "{later}");
+    }
+    site.runtime.block_on(account.handler.stop());
+    // Nothing of it is left but what was answered.
+    let account = site.start("one");
+    assert_eq!(account.accepted(command("a", "Deposit", "1")).version, 2);
+    account.stop();
+}
+
 // A record that never gets into the log must not be tried for ever, nor take those with it that came at the same time.
 #[test]
 fn a_record_that_the_log_refuses_fails_its_command_and_no_other() {

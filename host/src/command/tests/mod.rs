@@ -71,6 +71,7 @@ impl Logic for Accounts {
             "Message" => return Ok(Decision::Rejected(rejection(0, 2 << 20, 0))),
             "Detail" => return Ok(Decision::Rejected(rejection(0, 0, 2 << 20))),
             "Long" => return Ok(Decision::Rejected(rejection(1_000, 16_000, 250_000))),
+            "Panic" => panic!("slot {} is empty", 7),
             "Poison" => events.push(NewEvent { kind: "Poison", payload: b"0" }),
             _ => return Err(failure(Fault::BadInput, "there is no such command")),
         }

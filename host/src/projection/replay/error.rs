@@ -100,10 +100,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may succeed later, without anybody changing the plugin, the events or the file.
+    /// Whether the same may succeed later beside a live projection, without anybody changing the plugin, the events or the file.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Log(error) => error.is_transient(),
+            // A topic that a new version reads and that is not there is said at once.
+            Error::Log(log::Error::TopicMissing { .. }) => false,
+            // The live one was let in.
+            Error::Log(error) => error.may_pass(true),
             Error::ReadModel(error) => error.is_transient(),
             Error::Apply(error) => error.is_transient(),
             Error::Silent { .. } => true,

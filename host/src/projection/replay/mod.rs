@@ -197,6 +197,15 @@ impl Replayer {
         self.run(source, &journal, None, control)
     }
 
+    /// Whether [`Replayer::follow`] would find something to apply. A look, where that starts a plugin.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn has_more(&self, source: &Path) -> Result<bool, Error> {
+        let (followed, cursor) = &self.cursor;
+        Ok(followed != source || !Reader::open(source)?.journal_after(*cursor, 1)?.runs.is_empty())
+    }
+
     /// As [`Replayer::follow`], until the read model is as it was when every partition in `until` had reached the offset
     /// there. Such a partition is applied no further; others are as far as they were then.
     ///
