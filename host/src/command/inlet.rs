@@ -13,10 +13,12 @@ use crate::event::Record;
 use crate::log::{self, Assignment, Client, Consumer, TransactionError, TransactionalProducer};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes of commands that are read at once.
 const BYTES_MAX: usize = 4 << 20;
+/// How often new partitions are looked for, as projections do.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Reply topics that are remembered: a few megabytes of names.
 const KNOWN_MAX: usize = 10_000;
 /// The longest name of a topic.
@@ -40,6 +42,10 @@ pub(super) struct Inlet {
     client: Client,
     consumer: Consumer,
     topic: String,
+    /// The topic's partitions, as far as they are read.
+    found: Vec<i32>,
+    /// When they were looked for last.
+    looked: Instant,
     /// Which cluster the log is: another may have other commands at the same places.
     cluster: String,
     /// How many partitions reply topics have; `None` where there is none, or none that may be written to.
@@ -60,7 +66,7 @@ impl Inlet {
         };
         let known = client.committed(&group, &topic, &found)?;
         let mut start = Vec::new();
-        for partition in found {
+        for &partition in &found {
             let next_offset = match known.iter().find(|known| known.partition == partition) {
                 Some(known) => known.next_offset,
                 None => client.watermarks(&topic, partition)?.start,
@@ -69,7 +75,25 @@ impl Inlet {
         }
         let consumer = client.consumer(&group, &start)?;
         let cluster = client.cluster_id()?.unwrap_or_default();
-        Ok(Inlet { client, consumer, topic, cluster, replies: HashMap::new() })
+        let (looked, replies) = (Instant::now(), HashMap::new());
+        Ok(Inlet { client, consumer, topic, found, looked, cluster, replies })
+    }
+
+    /// Whether the topic has other partitions than are read. It is asked for them now and then only.
+    ///
+    /// # Errors
+    /// When the topic is gone: to librdkafka it may come back, and until then it is quiet.
+    pub fn has_changed(&mut self) -> Result<bool, log::Error> {
+        if self.looked.elapsed() < LOOK_EVERY {
+            return Ok(false);
+        }
+        self.looked = Instant::now();
+        match self.client.partitions(&self.topic) {
+            Ok(found) => Ok(found != self.found),
+            Err(error @ log::Error::TopicMissing { .. }) => Err(error),
+            // Who reads it tells what is wrong.
+            Err(_) => Ok(false),
+        }
     }
 
     /// What has come, at most so many; does not wait, but for the broker where an answer shall go to a topic that was not
@@ -121,13 +145,13 @@ fn partitions(
     if let Some(known) = replies.get(topic) {
         return Ok(*known);
     }
-    let found = match refused(client, topic)? {
-        Some(reason) => {
+    let found = match for_answers(client, topic)? {
+        Ok(partitions) => Some(partitions),
+        Err(reason) => {
             let shown: String = topic.chars().take(TOPIC_BYTES_MAX).collect();
             tracing::warn!("answers for topic `{shown}` are not sent: {reason}");
             None
         }
-        None => i32::try_from(client.partitions(topic)?.len()).ok(),
     };
     if topic.len() <= TOPIC_BYTES_MAX {
         if replies.len() >= KNOWN_MAX {
@@ -138,27 +162,35 @@ fn partitions(
     Ok(found)
 }
 
-/// Why a topic is none for answers. An answer among the events, decisions or commands of any type of aggregate would be
-/// taken for one.
-fn refused(client: &Client, topic: &str) -> Result<Option<String>, log::Error> {
+/// How many partitions a topic for answers has, or why it is none. An answer among the events, decisions or commands of any
+/// type of aggregate would be taken for one.
+fn for_answers(client: &Client, topic: &str) -> Result<Result<i32, String>, log::Error> {
     let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || !topic.bytes().all(is_named) {
-        return Ok(Some("it is no name of a topic".to_owned()));
+        return Ok(Err("it is no name of a topic".to_owned()));
     }
     if topic.starts_with("__") {
-        return Ok(Some("it is one of Kafka's own".to_owned()));
+        return Ok(Err("it is one of Kafka's own".to_owned()));
     }
     if topic.ends_with(record::DECISIONS) || topic.ends_with(record::COMMANDS) {
-        return Ok(Some("it is of a type of aggregate".to_owned()));
+        return Ok(Err("it is of a type of aggregate".to_owned()));
     }
-    let is_there = |topic: &str| match client.partitions(topic) {
-        Err(error) if error.is_transient() => Err(error),
-        found => Ok(found.map(drop)),
-    };
-    if is_there(&record::decisions_topic(topic))?.is_ok() {
-        return Ok(Some("it has the events of a type of aggregate".to_owned()));
+    let decisions = record::decisions_topic(topic);
+    if decisions.len() <= TOPIC_BYTES_MAX {
+        match client.partitions(&decisions) {
+            Err(log::Error::TopicMissing { .. }) => {}
+            Ok(_) => return Ok(Err("it has the events of a type of aggregate".to_owned())),
+            Err(error) if error.may_pass(true) => return Err(error),
+            // There may be one.
+            Err(error) => return Ok(Err(error.to_string())),
+        }
     }
-    Ok(is_there(topic)?.err().map(|error| error.to_string()))
+    match client.partitions(topic) {
+        Ok(partitions) => Ok(i32::try_from(partitions.len()).map_err(|error| error.to_string())),
+        Err(error @ log::Error::TopicMissing { .. }) => Ok(Err(error.to_string())),
+        Err(error) if error.may_pass(true) => Err(error),
+        Err(error) => Ok(Err(error.to_string())),
+    }
 }
 
 /// The command that a record is, or why it is none.

@@ -108,7 +108,7 @@ impl Link {
                 Err(error) => {
                     let what = format!("asking what topic `{topic}` holds");
                     let error = self.client.context().explain_error(&error, &what, Some(topic));
-                    if error.is_transient() {
+                    if error.may_pass(true) {
                         return error;
                     }
                 }

@@ -1,6 +1,7 @@
 //! Appending in transactions: all records of one, or none of them.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -85,6 +86,8 @@ pub struct TransactionalProducer {
     // Its thread tells of deliveries as they come: a call of `poll` returns only when its time is over.
     producer: ThreadedProducer<Producing<Rounds>>,
     id: String,
+    /// Whether a transaction was begun that has not ended.
+    is_open: AtomicBool,
 }
 
 impl TransactionalProducer {
@@ -96,7 +99,7 @@ impl TransactionalProducer {
         let context = Producing::new(options.servers(), Rounds::default());
         let producer = ThreadedProducer::from_config_and_context(&options.transactional(id)?, context);
         let producer = producer.map_err(|error| Error::creation(&error))?;
-        Ok(TransactionalProducer { producer, id: id.to_owned() })
+        Ok(TransactionalProducer { producer, id: id.to_owned(), is_open: AtomicBool::new(false) })
     }
 
     /// Takes the name over: who had it before appends nothing more, and what it left open is aborted, what it had
@@ -117,6 +120,7 @@ impl TransactionalProducer {
     /// [`TransactionError::Fenced`], or that the producer is spent.
     pub fn begin(&self) -> Result<(), TransactionError> {
         *self.round() = Round::default();
+        self.is_open.store(true, Ordering::Relaxed);
         self.producer.begin_transaction().map_err(|error| self.explain(&error))
     }
 
@@ -216,7 +220,10 @@ impl TransactionalProducer {
         self.delivered(deadline)?;
         loop {
             match self.producer.commit_transaction(deadline.saturating_duration_since(Instant::now())) {
-                Ok(()) => return Ok(std::mem::take(&mut self.round().offsets)),
+                Ok(()) => {
+                    self.is_open.store(false, Ordering::Relaxed);
+                    return Ok(std::mem::take(&mut self.round().offsets));
+                }
                 Err(error) => match self.explain(&error) {
                     TransactionError::Uncertain { .. } if Instant::now() < deadline => {}
                     told => return Err(told),
@@ -225,12 +232,18 @@ impl TransactionalProducer {
         }
     }
 
-    /// Takes the transaction back within `timeout`; another may begin then.
+    /// Takes the transaction back within `timeout`, if one was begun; another may begin then.
     ///
     /// # Errors
     /// See [`TransactionError`].
     pub fn abort(&self, timeout: Duration) -> Result<(), TransactionError> {
-        self.producer.abort_transaction(timeout).map_err(|error| self.explain(&error))
+        // librdkafka takes it for a mistake where there is none.
+        if !self.is_open.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.producer.abort_transaction(timeout).map_err(|error| self.explain(&error))?;
+        self.is_open.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Waits until every record is on the disk of the broker.

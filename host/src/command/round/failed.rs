@@ -1,6 +1,6 @@
 //! What becomes of a round that is not in the log, or not in the store.
 
-use super::{Planned, Round};
+use super::{Planned, Round, Tally};
 use crate::aggregate_store::{self, Position};
 use crate::command::Error;
 use crate::command::handler::Queued;
@@ -19,6 +19,7 @@ pub(in crate::command) enum Failed {
     Overtaken {
         reason: String,
         ends: Position,
+        tally: Tally,
     },
     /// Somebody has to look at it.
     Halt(String),

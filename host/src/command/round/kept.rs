@@ -1,7 +1,7 @@
 //! What the log has, in the store.
 
-use super::{Desk, Failed, Sent};
-use crate::aggregate_store::{self, Decision, Outcome};
+use super::{Desk, Sent};
+use crate::aggregate_store::{self, Decision, Outcome, Position};
 use std::collections::BTreeMap;
 
 /// Where a round's records are in a partition.
@@ -11,6 +11,16 @@ pub(super) struct Span {
     next: i64,
     /// Whether nobody else's records are among them.
     is_whole: bool,
+}
+
+/// Why the store has not what the log has.
+pub(super) enum NotKept {
+    Store(aggregate_store::Error),
+    /// The log has records of another program among it; see [`Failed::Overtaken`](super::Failed).
+    Overtaken {
+        reason: String,
+        ends: Position,
+    },
 }
 
 /// Where a round's records are, by topic and partition.
@@ -36,7 +46,7 @@ pub(super) fn keep(
     desk: &mut Desk<'_>,
     sent: &[Sent],
     spans: BTreeMap<(String, i32), Span>,
-) -> Result<(), Failed> {
+) -> Result<(), NotKept> {
     let overtaken = spans.iter().find(|(place, span)| {
         !span.is_whole || desk.ends.get(*place).is_some_and(|expected| span.first != *expected)
     });
@@ -46,9 +56,9 @@ pub(super) fn keep(
              handler should, or what it decides may rest on less than the topic holds"
         );
         let ends = spans.into_iter().map(|(place, span)| (place, span.next)).collect();
-        return Err(Failed::Overtaken { reason, ends });
+        return Err(NotKept::Overtaken { reason, ends });
     }
-    write(desk, sent, &spans).map_err(Failed::Store)?;
+    write(desk, sent, &spans).map_err(NotKept::Store)?;
     // Behind the records comes the mark that they are committed.
     desk.ends.extend(spans.into_iter().map(|(place, span)| (place, span.next + 1)));
     Ok(())

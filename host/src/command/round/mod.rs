@@ -16,7 +16,7 @@ use crate::log::{TransactionError, TransactionalProducer};
 use answers::{answer, repeated, reply};
 use failed::Stopped;
 pub(super) use failed::{Failed, Refusal};
-use kept::{keep, spans};
+use kept::{NotKept, keep, spans};
 use lantern_contract::frame::commands::Request;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -297,7 +297,11 @@ impl Round {
         let kept =
             if sent.is_empty() && !desk.aggregates.has_unsaved() { Ok(()) } else { keep(desk, &sent, spans) };
         let tally = reply(slots, sent, &desk.domain.topic);
-        kept.map(|()| tally)
+        match kept {
+            Ok(()) => Ok(tally),
+            Err(NotKept::Store(error)) => Err(Failed::Store(error)),
+            Err(NotKept::Overtaken { reason, ends }) => Err(Failed::Overtaken { reason, ends, tally }),
+        }
     }
 }
 

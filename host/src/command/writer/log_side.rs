@@ -125,11 +125,18 @@ impl Writer {
     pub(super) fn failed(&mut self, failed: Failed) -> Left {
         let error = match failed {
             Failed::Store(error) => return error.into(),
-            Failed::Overtaken { reason, ends } => {
+            Failed::Overtaken { reason, ends, tally } => {
+                self.count(&tally);
                 self.unread = ends;
-                return Left::Pause(reason);
+                return Left::Again(reason);
             }
-            Failed::Halt(reason) => return Left::Halt(reason),
+            Failed::Halt(reason) => {
+                // Readers of the topic would else wait until the broker gives the transaction up.
+                return match self.abort() {
+                    Err(fenced @ Left::Fenced(_)) => fenced,
+                    _ => Left::Halt(reason),
+                };
+            }
             Failed::Refused(Refusal { reason, .. }) => TransactionError::NotAppended { reason },
             Failed::Log(error) => error,
         };

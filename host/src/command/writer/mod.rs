@@ -49,6 +49,10 @@ pub(super) enum Request {
 pub(super) enum Left {
     /// It was told to stop.
     Stopped,
+    /// It has to read the log again from what is kept: somebody else appended, or there are other partitions.
+    Again(String),
+    /// The log failed.
+    Log(log::Error),
     /// A dependency is sick; the same may work later.
     Pause(String),
     /// Another process has taken over.
@@ -59,7 +63,7 @@ pub(super) enum Left {
 
 impl From<log::Error> for Left {
     fn from(error: log::Error) -> Self {
-        if error.is_transient() { Left::Pause(error.to_string()) } else { Left::Halt(error.to_string()) }
+        Left::Log(error)
     }
 }
 
@@ -96,6 +100,8 @@ pub(super) struct Writer {
     may_repeat: bool,
     /// How far the log has to be read before anything is decided, beside what it shows.
     unread: Position,
+    /// Whether brokers have answered before.
+    was_let_in: bool,
 }
 
 impl Writer {
@@ -130,6 +136,7 @@ impl Writer {
             ends: Position::new(),
             may_repeat: false,
             unread: Position::new(),
+            was_let_in: false,
         }
     }
 
@@ -138,6 +145,7 @@ impl Writer {
         let mut backoff = BACKOFF_FIRST;
         // Said once, however often it is tried.
         let mut said = None;
+        let mut was_again = false;
         loop {
             let rounds = self.status.borrow().rounds;
             // A session whose log is away ends by that before it looks whether it shall stop.
@@ -151,6 +159,10 @@ impl Writer {
             self.aggregates.clear();
             // They are read again.
             self.pending.clear();
+            let left = match left {
+                Left::Log(error) if error.may_pass(self.was_let_in) => Left::Pause(error.to_string()),
+                left => left,
+            };
             match left {
                 Left::Stopped => {
                     self.show(State::Stopped, None);
@@ -160,9 +172,18 @@ impl Writer {
                     tracing::error!(aggregate = self.domain.name, "fenced: {reason}");
                     return self.end(State::Fenced, reason);
                 }
+                Left::Log(error) => {
+                    tracing::error!(aggregate = self.domain.name, "halted: {error}");
+                    return self.end(State::Halted, error.to_string());
+                }
                 Left::Halt(reason) => {
                     tracing::error!(aggregate = self.domain.name, "halted: {reason}");
                     return self.end(State::Halted, reason);
+                }
+                Left::Again(reason) => {
+                    if !std::mem::replace(&mut was_again, true) {
+                        tracing::warn!(aggregate = self.domain.name, "reading the log again: {reason}");
+                    }
                 }
                 Left::Pause(reason) => {
                     if self.status.borrow().rounds > rounds {
@@ -245,6 +266,7 @@ impl Writer {
         self.take_over()?;
         let mut store = Store::open(&self.store, &self.domain.name, &self.domain.topic)?;
         self.catch_up(&client, &mut store)?;
+        self.was_let_in = true;
         store.make_of(self.domain.upcast_version())?;
         let mut inlet = match self.options.from_topics {
             true => Some(Inlet::open(client, &self.domain, partitions)?),
@@ -278,6 +300,9 @@ impl Writer {
         let mut wait = IDLE_WAIT;
         if let Some(inlet) = &mut inlet {
             wait = POLLED_WAIT;
+            if inlet.has_changed()? {
+                return Err(Left::Again("the commands' topic has other partitions than before".into()));
+            }
             if self.pending.is_empty() {
                 self.pending = inlet.take(self.options.commands_max)?;
             }

@@ -153,7 +153,10 @@ impl Writer {
             }
         };
         let reason = match &left {
-            Left::Pause(reason) | Left::Fenced(reason) | Left::Halt(reason) => reason.clone(),
+            Left::Pause(reason) | Left::Again(reason) | Left::Fenced(reason) | Left::Halt(reason) => {
+                reason.clone()
+            }
+            Left::Log(error) => error.to_string(),
             Left::Stopped => String::new(),
         };
         for queued in parts.into_iter().flatten() {
@@ -162,7 +165,7 @@ impl Writer {
         Err(left)
     }
 
-    fn count(&self, tally: &Tally) {
+    pub(super) fn count(&self, tally: &Tally) {
         self.status.send_modify(|status| {
             status.commands += tally.commands;
             status.rejected += tally.rejected;
