@@ -3,7 +3,7 @@
 use super::Error;
 use super::fields::{Fields, form};
 use super::yaml::{Node, Scalar, Value};
-use crate::read_model::Cell;
+use crate::read_model::{self, Cell};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
@@ -154,11 +154,7 @@ pub fn base64(text: &str, line: usize) -> Result<Vec<u8>, Error> {
 
 /// The bytes of hex digits, two for each; spaces between them do not matter.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u32> =
-        text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16)).collect::<Option<_>>()?;
-    let (pairs, rest) = digits.as_chunks::<2>();
-    rest.is_empty().then_some(())?;
-    pairs.iter().map(|[high, low]| u8::try_from(high << 4 | low).ok()).collect()
+    read_model::unhex(&text.split_whitespace().collect::<String>())
 }
 
 /// JSON in the form that expectations are shown in: names in their order. What is no JSON stays as it is.

@@ -201,9 +201,6 @@ fn page(
         if filter.from_version <= last && Instant::now() >= deadline {
             return Ok((found, Some(filter.from_version)));
         }
-        if filter.to_version == u64::MAX {
-            break;
-        }
     }
     Ok((found, None))
 }

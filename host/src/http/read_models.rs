@@ -187,7 +187,7 @@ impl App {
                 match attempt(&mut open, query, topics, limits, Duration::ZERO) {
                     Err(Error::Unfinished) => Some(open),
                     // Not necessarily its own fault: tried on another connection.
-                    Err(error) if error.is_transient() => None,
+                    Err(error) if is_connections(&error) => None,
                     done => return self.finish(open, done),
                 }
             }
@@ -215,11 +215,16 @@ impl App {
 
     /// Keeps the connection, unless it may be what failed.
     fn finish(&self, open: Open, done: Result<Tried, Error>) -> Result<Tried, Problem> {
-        if done.as_ref().err().is_none_or(|error| !error.is_transient()) {
+        if !done.as_ref().is_err_and(is_connections) {
             Readers::put(&self.readers, open);
         }
         Ok(done?)
     }
+}
+
+/// Whether it may be the connection that failed, and not the query.
+fn is_connections(error: &Error) -> bool {
+    matches!(error, Error::Storage { .. } | Error::Open { .. }) || error.is_transient()
 }
 
 fn limits(options: &Options) -> ReaderLimits {

@@ -207,7 +207,8 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| digits(*byte)).map(char::from).collect()
 }
 
-fn unhex(digits: &str) -> Option<Vec<u8>> {
+/// The bytes of hex digits, two for each.
+pub fn unhex(digits: &str) -> Option<Vec<u8>> {
     let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
     let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
     rest.is_empty().then_some(())?;

@@ -1,4 +1,4 @@
-//! A projection's read model: one SQLite database. The only module that knows SQLite.
+//! A projection's read model: one SQLite database.
 //!
 //! # Layout
 //!
@@ -41,7 +41,7 @@ mod text;
 mod writer;
 
 pub use blueprint::Blueprint;
-pub use cell::Cell;
+pub use cell::{Cell, unhex};
 pub use checkpoint::{Advance, Checkpoints};
 pub use diff::{Diff, diff};
 pub use durability::{Durability, sync_folder};

@@ -4,7 +4,7 @@ use super::authorizer::{Actor, Authorizer};
 use super::checkpoint::{self, Checkpoints};
 use super::meter::{Meter, Stopped};
 use super::question::{Answer, Params, Question, ReaderLimits};
-use super::{Cell, Cursor, Error, Page, blueprint, cell, functions, journal, text};
+use super::{Cell, Cursor, Error, Page, blueprint, cell, functions, is_damage, journal, text};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Row};
@@ -284,13 +284,13 @@ impl Reader {
             (
                 Some(
                     ErrorCode::SystemIoFailure
-                    | ErrorCode::DatabaseCorrupt
                     | ErrorCode::DatabaseBusy
                     | ErrorCode::DatabaseLocked
                     | ErrorCode::CannotOpen,
                 ),
                 _,
             ) => self.storage(error),
+            _ if is_damage(&error) => self.storage(error),
             _ => Error::Query(error.to_string()),
         }
     }

@@ -327,3 +327,17 @@ fn readers_only_read() {
         )
         .unwrap();
 }
+
+/// Whoever asks cannot mend a file, and must not look for the mistake in the query.
+#[test]
+fn a_file_that_is_no_database_is_not_the_querys_fault() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.path(), "this is no database ".repeat(1_000)).unwrap();
+    let limits = ReaderLimits::time(Duration::from_secs(5));
+    let mut reader = Reader::open(&scratch.path()).unwrap();
+    let asked = reader.query(Question::new("SELECT 1 FROM t"), limits, |_| {}, |_| ControlFlow::Continue(()));
+    let error = asked.unwrap_err();
+    assert!(matches!(error, Error::Storage { .. }) && !error.is_transient(), "{error}");
+    let file = scratch.path().display().to_string();
+    assert!(error.to_string().contains(&file) && error.to_string().contains("damaged"), "{error}");
+}
