@@ -263,7 +263,7 @@ mod tests {
 
     /// Leaves something to start from for the fuzz targets, when it is told where.
     fn leave(target: &str, name: &str, bytes: &[u8]) {
-        if let Some(corpus) = std::env::var_os("LANTERN_CORPUS") {
+        if let Some(corpus) = std::env::var_os("LANTERN_TESTS_CORPUS") {
             let folder = Path::new(&corpus).join(target);
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join(name), bytes).unwrap();

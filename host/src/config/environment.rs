@@ -11,19 +11,8 @@ const SECTIONS: [&str; 7] = ["kafka", "broker", "http", "batch", "limits", "rebu
 const FOLDERS: [&str; 2] = ["data_dir", "plugins_dir"];
 /// Read by the command line itself.
 const OF_THE_COMMAND_LINE: [&str; 3] = ["config", "log", "token"];
-/// Lantern's own tests are told what to do by these, and the processes that they start inherit them.
-const OF_TESTS: [&str; 10] = [
-    "bless",
-    "corpus",
-    "events",
-    "kills",
-    "languages",
-    "seed",
-    "swaps",
-    "tests_allow_skip",
-    "tests_broker",
-    "transfers",
-];
+/// Lantern's own tests are told by these what to do, and the processes that they start inherit them.
+const OF_TESTS: &str = "tests_";
 
 /// Where a variable belongs in the file.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +43,7 @@ pub(super) fn place(name: &str) -> Result<Option<Place>, String> {
     if FOLDERS.contains(&&*rest) {
         return Ok(Some(Place { section: None, key: rest }));
     }
-    if OF_THE_COMMAND_LINE.iter().chain(&OF_TESTS).any(|known| *known == rest) || is_of_kubernetes(&rest) {
+    if OF_THE_COMMAND_LINE.contains(&&*rest) || rest.starts_with(OF_TESTS) || is_of_kubernetes(&rest) {
         return Ok(None);
     }
     let (section, key) = rest.split_once('_').unwrap_or((&rest, ""));
@@ -123,7 +112,7 @@ mod tests {
             "LANTERN_CONFIG",
             "LANTERN_LOG",
             "LANTERN_TOKEN",
-            "LANTERN_SEED",
+            "LANTERN_TESTS_SEED",
             "LANTERN_TESTS_ALLOW_SKIP",
             "LANTERN_SERVICE_HOST",
             "LANTERN_SERVICE_PORT_HTTP",

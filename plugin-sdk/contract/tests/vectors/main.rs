@@ -34,14 +34,14 @@ fn from_hex(hex: &str) -> Vec<u8> {
 fn the_stored_vectors_are_those_that_are_made() {
     for kind in KINDS {
         let made = make::vectors(kind);
-        if std::env::var_os("LANTERN_BLESS").is_some() {
+        if std::env::var_os("LANTERN_TESTS_BLESS").is_some() {
             let lines: Vec<String> = made.iter().map(Json::to_string).collect();
             std::fs::write(file(kind), format!("[\n{}\n]\n", lines.join(",\n"))).unwrap();
         }
         for (made, stored) in made.iter().zip(stored(kind)) {
             assert_eq!(
                 made, &stored,
-                "{kind}: `LANTERN_BLESS=1 cargo test -p lantern-contract` writes them anew"
+                "{kind}: `LANTERN_TESTS_BLESS=1 cargo test -p lantern-contract` writes them anew"
             );
         }
         assert_eq!(made.len(), stored(kind).len(), "{kind}");
