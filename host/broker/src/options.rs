@@ -69,7 +69,7 @@ pub struct Options {
     /// A connection whose client sends nothing for this long, in milliseconds, is closed.
     pub idle_ms_max: u64,
     /// A client that does not take its answer, or a further MiB of it, within this time, in milliseconds, is
-    /// disconnected.
+    /// disconnected; so is one that does not send a further MiB of a large request.
     pub write_ms_max: u64,
     /// The most partitions that a topic can have.
     pub partitions_max: i32,

@@ -111,6 +111,7 @@ impl Complaints {
             | Error::Unauthenticated { .. }
             | Error::Mechanism(_)
             | Error::Stalled
+            | Error::Halted
             | Error::Strangers
             | Error::Tls(_)
             | Error::Refused { .. } => {
@@ -214,7 +215,8 @@ where
         }
     }
     drop(visitor);
-    frames.allow(options.request_bytes_max, &session.core.requests_memory);
+    let step_max = Duration::from_millis(options.write_ms_max);
+    frames.allow(options.request_bytes_max, &session.core.requests_memory, step_max);
     let write_max = Duration::from_millis(options.write_ms_max);
     let (replies, queue) = mpsc::channel(REPLIES_MAX);
     let mut writing = tokio::spawn(write(writer, queue, write_max));

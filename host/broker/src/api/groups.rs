@@ -1,5 +1,6 @@
 //! Membership of consumer groups, and what tools ask about groups.
 
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
@@ -45,7 +46,8 @@ pub(crate) async fn join(
         protocols: request
             .protocols
             .into_iter()
-            .map(|protocol| (protocol.name.to_string(), protocol.metadata))
+            // It outlives the request, whose memory it must not hold.
+            .map(|protocol| (protocol.name.to_string(), Bytes::copy_from_slice(&protocol.metadata)))
             .collect(),
         needs_known_id: version >= KNOWN_ID_FROM,
         can_skip_assignment: version >= 9,
@@ -103,7 +105,8 @@ pub(crate) async fn sync(session: &Session, version: i16, request: SyncGroupRequ
     let assignments = request
         .assignments
         .into_iter()
-        .map(|assignment| (assignment.member_id.to_string(), assignment.assignment))
+        // As the metadata of its protocols.
+        .map(|each| (each.member_id.to_string(), Bytes::copy_from_slice(&each.assignment)))
         .collect();
     let protocol = request.protocol_type.as_deref().zip(request.protocol_name.as_deref());
     let outcome = session.core.groups.sync(&request.group_id, &speaker, protocol, assignments).await;

@@ -437,7 +437,7 @@ impl Topics {
             let rules = topic.config.rules(&self.options);
             for (index, partition) in topic.partitions.iter().enumerate() {
                 let expired = self.reserve.spend(log::Error::is_full, || partition.expire(&rules));
-                if let Err(error) = expired.and_then(|()| partition.maintain(&rules)) {
+                if let Err(error) = expired.and_then(|()| partition.tidy(&rules)) {
                     tracing::error!(topic = %topic.name, partition = index, %error, "a partition could not be tidied up; it will be tried again");
                 }
             }

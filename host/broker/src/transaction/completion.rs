@@ -137,16 +137,22 @@ impl Transactions {
                     tracing::error!(%error, transactional_id = %txn.id, "a decided transaction could not be completed yet");
                 }
             }
-            if txn.phase == Phase::Ongoing {
-                for (name, indexes) in &txn.partitions {
-                    let Some(topic) = self.topics.get(name) else {
-                        continue;
-                    };
-                    for partition in indexes.iter().filter_map(|index| topic.partition(*index)) {
-                        if let Err(error) = partition.admit(txn.producer_id, txn.epoch) {
-                            tracing::warn!(%error, topic = name, "an open transaction cannot go on in a partition");
-                        }
-                    }
+            self.admit(&txn);
+        }
+    }
+
+    /// Has the partitions of a transaction take its next batches, if it is open.
+    fn admit(&self, txn: &Txn) {
+        if txn.phase != Phase::Ongoing {
+            return;
+        }
+        for (name, indexes) in &txn.partitions {
+            let Some(topic) = self.topics.get(name) else {
+                continue;
+            };
+            for partition in indexes.iter().filter_map(|index| topic.partition(*index)) {
+                if let Err(error) = partition.admit(txn.producer_id, txn.epoch) {
+                    tracing::warn!(%error, topic = name, "an open transaction cannot go on in a partition");
                 }
             }
         }
@@ -192,7 +198,10 @@ impl Transactions {
                     continue;
                 };
                 if txn.phase.is_decided() {
-                    let _tried_again_next_time = self.complete(&mut txn).await;
+                    // Tried again the next time. What follows it has waited since the start.
+                    if self.complete(&mut txn).await.is_ok() {
+                        self.admit(&txn);
+                    }
                 } else if txn.phase == Phase::Ongoing && now_ms() - txn.started_ms > i64::from(txn.timeout_ms)
                 {
                     tracing::info!(transactional_id = %txn.id, timeout_ms = txn.timeout_ms, "aborting a transaction that took too long");

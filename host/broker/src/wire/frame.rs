@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Duration, Instant, timeout_at};
 
 use super::Error;
 use crate::buffers::Buffer;
@@ -13,6 +14,8 @@ use crate::memory::{Budget, LARGE_BYTES};
 /// Memory is taken in steps as bytes arrive, never on the word of a length field alone.
 const STEP_BYTES: usize = 1 << 20;
 const READ_BYTES: usize = 64 << 10;
+/// Before they are allowed to be large, requests are bounded by the time for saying who one is.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Takes requests off a connection.
 #[derive(Debug)]
@@ -22,18 +25,21 @@ pub(crate) struct Frames<R> {
     bytes_max: usize,
     /// Bounds the large requests of all connections together.
     budget: Option<Budget>,
+    /// Within which so much of a large request comes, as others may wait for the memory that it holds.
+    step_max: Duration,
     /// What the request that was given out last holds of it.
     held: Option<OwnedSemaphorePermit>,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(crate) fn new(reader: R, bytes_max: usize) -> Frames<R> {
-        Frames { reader, buffer: BytesMut::new(), bytes_max, budget: None, held: None }
+        Frames { reader, buffer: BytesMut::new(), bytes_max, budget: None, step_max: DAY, held: None }
     }
 
-    /// From now on requests may have so many bytes, the large ones out of `budget`.
-    pub(crate) fn allow(&mut self, bytes_max: usize, budget: &Budget) {
+    /// From now on requests may have so many bytes, the large ones out of `budget`, of which each step comes within `step_max`.
+    pub(crate) fn allow(&mut self, bytes_max: usize, budget: &Budget, step_max: Duration) {
         self.bytes_max = bytes_max;
+        self.step_max = step_max;
         self.budget = Some(budget.clone());
     }
 
@@ -80,6 +86,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             };
         }
         let mut frame = start.to_vec();
+        let (mut step, mut deadline) = (frame.len(), Instant::now() + self.step_max);
         while frame.len() < bytes {
             // What is announced counts only once there is something of it.
             if self.held.is_none()
@@ -87,13 +94,19 @@ impl<R: AsyncRead + Unpin> Frames<R> {
                 && let Some(budget) = &self.budget
             {
                 self.held = budget.wait(bytes).await;
+                deadline = Instant::now() + self.step_max;
             }
             if frame.len() == frame.capacity() {
                 frame.reserve_exact((bytes - frame.len()).min(STEP_BYTES.max(frame.len())));
             }
             let room = frame.capacity().min(bytes) - frame.len();
-            if self.reader.read_buf(&mut (&mut frame).limit(room)).await? == 0 {
+            let mut room = (&mut frame).limit(room);
+            let reading = self.reader.read_buf(&mut room);
+            if timeout_at(deadline, reading).await.map_err(|_| Error::Halted)?? == 0 {
                 return Ok(None);
+            }
+            if frame.len() >= step + STEP_BYTES {
+                (step, deadline) = (frame.len(), Instant::now() + self.step_max);
             }
         }
         Ok(Some(Bytes::from(frame)))
@@ -104,7 +117,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
 mod tests {
     use std::task::Poll;
 
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
 
     // The length field is the first thing a stranger controls.
     #[tokio::test]
@@ -124,11 +141,11 @@ mod tests {
         let sent = |size: usize| [&(size as u32).to_be_bytes()[..], &vec![0; size]].concat();
         let (small, large) = (sent(LARGE_BYTES / 2), sent(LARGE_BYTES * 2));
         let mut frames = Frames::new(&small[..], 0);
-        frames.allow(4 * LARGE_BYTES, &budget);
+        frames.allow(4 * LARGE_BYTES, &budget, MINUTE);
         assert!(frames.next().await.unwrap().is_some());
         let twice = [&large[..], &large].concat();
         let mut frames = Frames::new(&twice[..], 0);
-        frames.allow(4 * LARGE_BYTES, &budget);
+        frames.allow(4 * LARGE_BYTES, &budget, MINUTE);
         let mut waiting = Box::pin(frames.next());
         let unanswered =
             std::future::poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending()));
@@ -137,6 +154,18 @@ mod tests {
         assert!(waiting.await.unwrap().is_some());
         // What the first one held is free again for the second.
         assert!(frames.next().await.unwrap().is_some());
+    }
+
+    // Whoever announces a hundred megabytes and stops would hold memory that others wait for.
+    #[tokio::test]
+    async fn a_large_request_that_stands_still_is_given_up() {
+        let (mut client, server) = tokio::io::duplex(8 * LARGE_BYTES);
+        let mut frames = Frames::new(server, 0);
+        frames.allow(4 * LARGE_BYTES, &Budget::of_requests(0), Duration::from_millis(50));
+        client.write_u32(4 * LARGE_BYTES as u32).await.unwrap();
+        client.write_all(&vec![0; 2 * LARGE_BYTES]).await.unwrap();
+        let outcome = frames.next().await;
+        assert!(matches!(outcome, Err(Error::Halted)), "{outcome:?}");
     }
 
     // Requests arrive in arbitrary pieces and several at a time.

@@ -39,6 +39,8 @@ pub(crate) enum Error {
     Strangers,
     #[error("the client sent nothing for too long")]
     Idle,
+    #[error("a large request came to a standstill")]
+    Halted,
     #[error("the client did not take its answer in time")]
     Stuck,
     #[error("connection: {0}")]
