@@ -14,11 +14,7 @@ use rdkafka::metadata::MetadataPartition;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::wait;
-
-/// How long a broker may keep a client waiting. Brokers are killed and restarted in the tests, and
-/// Apache Kafka comes back in seconds.
-pub const ANSWER_MS_MAX: u64 = 60_000;
+use crate::wait::{self, WAIT_MS_MAX};
 
 /// A record as a test writes it.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +84,7 @@ pub fn create_topic(address: &str, topic: &str, partitions: i32) -> Result<()> {
             Err((topic, code)) => bail!("cannot create topic {topic}: {code}"),
         }
     }
-    let deadline = Instant::now() + Duration::from_millis(ANSWER_MS_MAX);
+    let deadline = Instant::now() + Duration::from_millis(WAIT_MS_MAX);
     let wanted = usize::try_from(partitions)?;
     loop {
         let answer = admin.inner().fetch_metadata(Some(topic), Duration::from_secs(5));
@@ -149,7 +145,7 @@ pub fn produce(address: &str, topic: &str, records: impl IntoIterator<Item = New
             wanted = again;
         }
     }
-    producer.flush(Duration::from_millis(ANSWER_MS_MAX))?;
+    producer.flush(Duration::from_millis(WAIT_MS_MAX))?;
     Ok(())
 }
 
@@ -159,7 +155,7 @@ pub fn produce(address: &str, topic: &str, records: impl IntoIterator<Item = New
 ///
 /// Where the broker refuses, or is not there in time.
 pub fn produce_aborted(address: &str, topic: &str, partition: i32) -> Result<()> {
-    let timeout = Duration::from_millis(ANSWER_MS_MAX);
+    let timeout = Duration::from_millis(WAIT_MS_MAX);
     let producer: ThreadedProducer<DefaultProducerContext> =
         config(address).set("transactional.id", topic).create()?;
     producer.init_transactions(timeout)?;
@@ -186,7 +182,7 @@ pub fn read_committed(address: &str, topic: &str) -> Result<BTreeMap<i32, Vec<Re
         .set("auto.offset.reset", "error")
         .set("fetch.queue.backoff.ms", "5")
         .create()?;
-    let timeout = Duration::from_millis(ANSWER_MS_MAX);
+    let timeout = Duration::from_millis(WAIT_MS_MAX);
     let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let partitions = found.context("the topic is not in the metadata")?.partitions();
@@ -241,7 +237,7 @@ fn admin(address: &str) -> Result<AdminClient<DefaultClientContext>> {
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(Duration::from_millis(ANSWER_MS_MAX)))
+    AdminOptions::new().request_timeout(Some(Duration::from_millis(WAIT_MS_MAX)))
 }
 
 fn block_on<T>(answer: impl Future<Output = KafkaResult<T>>) -> Result<KafkaResult<T>> {

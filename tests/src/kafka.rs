@@ -10,9 +10,11 @@ mod programs;
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,10 +25,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 
 use crate::report::skip;
+use crate::wait::WAIT_MS_MAX;
 
-/// How long Kafka may take from its start until it answers. It is a second or three on an idle
-/// machine; a loaded one with two cores has taken twenty.
-const START_MS_MAX: u64 = 90_000;
+/// After how much silence the controller takes a broker for dead. One that is killed comes back so soon.
+const SESSION_MS: u32 = 1_000;
+/// The same of a Kafka that nobody kills: on a busy machine it must not be taken for dead.
+const SESSION_MS_UNKILLED: u32 = 30_000;
+/// Ports that are given out: below those that the system hands to clients.
+const PORTS: Range<u16> = 12_000..32_000;
 
 /// Runs a program in the background, tells its end by ending with its status, and kills it when
 /// standard input ends. So a test process leaves no Kafka behind however it ends itself, and to
@@ -60,6 +66,10 @@ impl Kafka {
     ///
     /// Where Kafka is there and does not start.
     pub fn start() -> Result<Option<Self>> {
+        Self::start_with(SESSION_MS)
+    }
+
+    fn start_with(session_ms: u32) -> Result<Option<Self>> {
         let Some(jars) = jars_or_skip() else {
             return Ok(None);
         };
@@ -67,7 +77,7 @@ impl Kafka {
         let (port, controller_port) = (free_port()?, free_port()?);
         fs::write(
             dir.path().join("server.properties"),
-            server_properties(dir.path(), port, controller_port),
+            server_properties(dir.path(), port, controller_port, session_ms),
         )?;
         let kafka = Self { dir, jars, port, watchdog: Mutex::new(None) };
         kafka.format()?;
@@ -150,7 +160,7 @@ impl Kafka {
             .set("reconnect.backoff.ms", "20")
             .set("reconnect.backoff.max.ms", "100")
             .create()?;
-        let deadline = Instant::now() + Duration::from_millis(START_MS_MAX);
+        let deadline = Instant::now() + Duration::from_millis(WAIT_MS_MAX);
         loop {
             if let Some(status) = watchdog.try_wait()? {
                 bail!("Kafka ended while it was starting: {status}");
@@ -159,7 +169,7 @@ impl Kafka {
             if answer.is_ok_and(|metadata| !metadata.brokers().is_empty()) {
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "Kafka did not answer within {START_MS_MAX} ms");
+            ensure!(Instant::now() < deadline, "Kafka did not answer within {WAIT_MS_MAX} ms");
             // An answer without brokers comes at once.
             thread::sleep(Duration::from_millis(20));
         }
@@ -191,7 +201,8 @@ impl Drop for Kafka {
 #[allow(clippy::panic, reason = "a Kafka that does not start fails the test")]
 pub fn shared() -> Option<&'static Kafka> {
     static SHARED: OnceLock<Option<Kafka>> = OnceLock::new();
-    SHARED.get_or_init(|| Kafka::start().unwrap_or_else(|error| panic!("{error:?}"))).as_ref()
+    let start = || Kafka::start_with(SESSION_MS_UNKILLED).unwrap_or_else(|error| panic!("{error:?}"));
+    SHARED.get_or_init(start).as_ref()
 }
 
 /// Whether Kafka can run here. Where not, it was said that the test is skipped.
@@ -239,16 +250,17 @@ fn jars_or_skip() -> Option<PathBuf> {
     }
 }
 
-/// A port on loopback that nobody listens on. It is drawn from below the range that the system
-/// hands to clients, so that it is still free when a broker comes back after a kill.
+/// A port on loopback that nobody listens on. It is below the range that the system hands to clients, so that it is
+/// still free when a broker comes back after a kill; and this process gives it out once, as it may be bound much later.
 ///
 /// # Errors
 ///
 /// Where a hundred ports were taken.
 pub fn free_port() -> Result<u16> {
-    let mut random = rand::rng();
+    static DRAWN: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::rng().random_range(PORTS)));
+    let count = PORTS.end - PORTS.start;
     (0..100)
-        .map(|_| random.random_range(12_000..32_000))
+        .map(|_| PORTS.start + DRAWN.fetch_add(1, Ordering::Relaxed) % count)
         .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
         .context("no free port below 32000 on loopback")
 }
@@ -270,8 +282,8 @@ fn java(classes: &Path, heap_max: &str, class: &str) -> Command {
 }
 
 /// One node that is everything, for tests: internal topics have one partition, groups form at
-/// once, and after SIGKILL the controller takes the broker back within a second.
-fn server_properties(dir: &Path, port: u16, controller_port: u16) -> String {
+/// once, and after SIGKILL the controller takes the broker back when its session is over.
+fn server_properties(dir: &Path, port: u16, controller_port: u16, session_ms: u32) -> String {
     let data = dir.join("data");
     format!(
         "process.roles=broker,controller
@@ -284,7 +296,7 @@ inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
-broker.session.timeout.ms=1000
+broker.session.timeout.ms={session_ms}
 broker.heartbeat.interval.ms=200
 controller.quorum.election.timeout.ms=200
 group.initial.rebalance.delay.ms=0

@@ -11,13 +11,14 @@
 //! - [`api`], [`http`]: what asks a running host; [`generations`]: the files that it deploys into.
 //! - [`client`], [`stream`]: what writes to a log and reads it, sharing nothing with Lantern.
 //! - [`read_model`], [`fold`], [`whole`]: what reads the tables, and what must be in them.
-//! - [`writes`]: when a process writes, which is when it should be killed.
+//! - [`writes`]: when a process writes, which is when it should be killed; [`disk`]: disks that are full or read-only.
 //! - [`report`], [`wait`], [`seed`], [`target`]: how a test is skipped, waits, is repeated, and
 //!   where it caches.
 
 pub mod api;
 pub mod broker;
 pub mod client;
+pub mod disk;
 pub mod fold;
 pub mod generations;
 pub mod guest;

@@ -7,13 +7,13 @@ use rand::rngs::StdRng;
 
 use crate::report::say;
 
-/// A generator seeded by `LANTERN_SEED`, or anew for each run; the seed is printed, and so shown
+/// A generator seeded by `LANTERN_TESTS_SEED`, or anew for each run; the seed is printed, and so shown
 /// when the test fails. Threads and processes still run as they like: a seed repeats the decisions
 /// of a test, not the moments they meet.
 #[must_use]
 pub fn seeded() -> (u64, StdRng) {
-    let given = env::var("LANTERN_SEED").ok().and_then(|seed| seed.parse().ok());
+    let given = env::var("LANTERN_TESTS_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(rand::random::<u32>).into();
-    say(&format!("LANTERN_SEED={seed}"));
+    say(&format!("LANTERN_TESTS_SEED={seed}"));
     (seed, StdRng::seed_from_u64(seed))
 }

@@ -17,7 +17,8 @@ use crate::guest::Plugin;
 use crate::kafka::free_port;
 use crate::log::Log;
 use crate::read_model::ReadModel;
-use crate::{target, wait};
+use crate::target;
+use crate::wait::{self, DEAR_POLL_MS, POLL_MS};
 
 /// What outlives the process: a kill takes nothing of it away.
 #[derive(Debug)]
@@ -316,8 +317,22 @@ impl Host<'_> {
     /// # Errors
     ///
     /// Where there is none in time or the process ends, with the end of what it said.
-    pub fn until<T>(&mut self, what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-        wait::until(what, || {
+    pub fn until<T>(&mut self, what: &str, ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        self.until_every(POLL_MS, what, ask)
+    }
+
+    /// The same, with so much time between two questions.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none in time or the process ends, with the end of what it said.
+    pub fn until_every<T>(
+        &mut self,
+        poll_ms: u64,
+        what: &str,
+        mut ask: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        wait::until_every(poll_ms, what, || {
             let answer = ask()?;
             if answer.is_none() {
                 self.check_running()?;
@@ -382,6 +397,21 @@ impl Host<'_> {
         })
     }
 
+    /// Waits until a projection has moved on from where it is.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not, with the end of what it said.
+    pub fn await_progress(&mut self, name: &str, topic: &str) -> Result<()> {
+        let site = self.site;
+        let applied = || -> Result<i64> {
+            let Ok(model) = site.read_model(name) else { return Ok(0) };
+            Ok(model.checkpoints(topic)?.values().sum())
+        };
+        let before = applied()?;
+        self.until(&format!("{name} goes on from {before}"), || Ok((applied()? > before).then_some(())))
+    }
+
     /// Waits until `lantern status` gives an error for a projection that has all these words;
     /// answers it.
     ///
@@ -391,7 +421,7 @@ impl Host<'_> {
     pub fn await_error(&mut self, name: &str, words: &[&str]) -> Result<String> {
         let site = self.site;
         let mut last = None;
-        self.until(&format!("an error of {name} with the words {words:?}"), || {
+        self.until_every(DEAR_POLL_MS, &format!("an error of {name} with the words {words:?}"), || {
             last = site.projection(name)?;
             let error = last.as_ref().and_then(|projection| projection["error"].as_str());
             Ok(error.filter(|error| words.iter().all(|word| error.contains(word))).map(str::to_owned))
@@ -431,6 +461,26 @@ impl Site {
         let lines: Vec<&str> = said.lines().collect();
         format!("lantern's log ends with:\n{}", lines[lines.len().saturating_sub(25)..].join("\n"))
     }
+}
+
+/// Runs a command that must leave with this code and say these words; answers its standard output.
+///
+/// # Errors
+///
+/// Where it does not, with what it printed.
+pub fn check<'a>(
+    site: &Site,
+    arguments: impl IntoIterator<Item = &'a str>,
+    code: i32,
+    words: &[&str],
+) -> Result<String> {
+    let output = site.lantern(arguments)?.output()?;
+    let said = transcript(&output);
+    ensure!(output.status.code() == Some(code), "it should leave with {code}\n{said}");
+    for word in words {
+        ensure!(said.contains(word), "it should say {word:?}\n{said}");
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// What a command printed, for the message of a failed test.

@@ -18,8 +18,9 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ProducerContext, ThreadedProducer};
 
-use crate::client::{ANSWER_MS_MAX, config};
+use crate::client::config;
 use crate::fold::Records;
+use crate::wait::WAIT_MS_MAX;
 
 /// Keys of each partition: few, so that each has a long history.
 const KEYS: u32 = 20;
@@ -248,7 +249,7 @@ fn produce_plain(address: &str, mut source: Source, stop: &AtomicBool) -> Result
         }
         thread::sleep(Duration::from_millis(PACE_MS));
     }
-    producer.flush(Duration::from_millis(ANSWER_MS_MAX))?;
+    producer.flush(Duration::from_millis(WAIT_MS_MAX))?;
     let deliveries = producer.context();
     if let Some(error) = deliveries.refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
         bail!("a record was refused: {error}");
@@ -323,7 +324,7 @@ fn transactional(address: &str, id: &str) -> Result<Transactional> {
 
 /// Asks again while the answer is that the broker is away.
 fn patiently(ask: impl Fn() -> KafkaResult<()>) -> KafkaResult<()> {
-    let deadline = Instant::now() + Duration::from_millis(ANSWER_MS_MAX);
+    let deadline = Instant::now() + Duration::from_millis(WAIT_MS_MAX);
     loop {
         let answer = ask();
         let away = match &answer {

@@ -6,6 +6,8 @@ use anyhow::Result;
 
 use crate::client::{self, NewRecord};
 use crate::fold::{Records, check_ledger};
+use crate::guest::{plugin, unique_topic};
+use crate::log::Log;
 use crate::site::{Host, Site};
 
 /// Events by number, of three keys in turn.
@@ -16,6 +18,37 @@ pub fn entries(partition: i32, numbers: Range<u32>) -> impl Iterator<Item = NewR
         value: Some(format!(r#"{{"type":"entry","number":{number}}}"#).into_bytes()),
         ..NewRecord::default()
     })
+}
+
+/// An installation with a ledger of a topic of its own; answers the topic.
+///
+/// # Errors
+///
+/// Where the plugin cannot be built, or the file system refuses.
+pub fn ledger_site(log: &Log<'_>, label: &str) -> Result<(Site, String)> {
+    let topic = unique_topic(label);
+    let mut site = Site::new(log)?;
+    site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+    Ok((site, topic))
+}
+
+/// Starts an installation with a ledger, makes its topic with these records, and waits until they are applied.
+///
+/// # Errors
+///
+/// Where they are not.
+pub fn start_filled<'s>(
+    site: &'s Site,
+    topic: &str,
+    partitions: i32,
+    records: impl IntoIterator<Item = NewRecord>,
+) -> Result<Host<'s>> {
+    let mut host = site.start()?;
+    host.await_broker()?;
+    client::create_topic(site.address(), topic, partitions)?;
+    client::produce(site.address(), topic, records)?;
+    await_whole(&mut host, site, "ledger", topic)?;
+    Ok(host)
 }
 
 /// Waits until a ledger has applied the whole topic, and checks it.

@@ -14,6 +14,8 @@ use {
     std::time::Instant,
 };
 
+use crate::wait::WAIT_MS_MAX;
+
 /// Returns at a write to any file under a folder, as soon as the kernel tells of it: mostly while
 /// the process is still in the middle of what it is writing. The writes before, up to `skip` of
 /// them, are passed over.
@@ -23,12 +25,9 @@ use {
 /// Where there is none in time, or the folder cannot be watched.
 pub fn await_write(folder: &Path, skip: u32) -> Result<()> {
     let watch = Watch::writes(folder)?;
-    ensure!(watch.next(skip, WRITE_MS_MAX)?, "nothing is written under {}", folder.display());
+    ensure!(watch.next(skip, WAIT_MS_MAX)?, "nothing is written under {}", folder.display());
     Ok(())
 }
-
-/// How long a write may be waited for.
-const WRITE_MS_MAX: u64 = 30_000;
 
 /// What the kernel tells of folders, from the moment at which it was asked to.
 #[derive(Debug)]

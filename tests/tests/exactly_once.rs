@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lantern_tests::client;
-use lantern_tests::fold::{Records, check_ledger, check_tally};
+use lantern_tests::fold::{check_ledger, check_tally};
 use lantern_tests::guest::{plugin, unique_topic};
 use lantern_tests::kafka::Kafka;
 use lantern_tests::log::{Log, on};
@@ -15,12 +15,13 @@ use lantern_tests::report::say;
 use lantern_tests::seed::seeded;
 use lantern_tests::site::{Host, Site, transcript};
 use lantern_tests::stream::Stream;
+use lantern_tests::whole::ends;
 use lantern_tests::writes::await_write;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
 const PARTITIONS: i32 = 3;
-/// How often the process is killed on each broker, unless `LANTERN_KILLS` says otherwise.
+/// How often the process is killed on each broker, unless `LANTERN_TESTS_KILLS` says otherwise.
 const KILLS: u32 = 50;
 /// Apache Kafka is killed after so many kills of Lantern, or after the last of fewer; it takes seconds to come back.
 const KILLS_PER_KAFKA_KILL: u32 = 16;
@@ -44,7 +45,7 @@ fn exactly_once_on_apache_kafka_whatever_is_killed_and_when() -> Result<()> {
 
 /// One plugin that reads its tables and one whose batches overlap, on a stream that goes on.
 fn killed_at_random(log: &Log<'_>) -> Result<()> {
-    let kills = env::var("LANTERN_KILLS").ok().and_then(|kills| kills.parse().ok());
+    let kills = env::var("LANTERN_TESTS_KILLS").ok().and_then(|kills| kills.parse().ok());
     let kills: u32 = kills.unwrap_or(KILLS);
     let (seed, mut random) = seeded();
     let topic = unique_topic("exactly-once");
@@ -75,7 +76,7 @@ fn killed_at_random(log: &Log<'_>) -> Result<()> {
                 host.await_error("ledger", &["no broker answers"])?;
             }
             kafka.restart()?;
-            await_progress(&site, &mut host, &topic)?;
+            await_progress(&mut host, &topic)?;
         }
         host.kill()?;
         host = site.start()?;
@@ -113,11 +114,11 @@ fn await_a_random_moment(site: &Site, host: &mut Host<'_>, topic: &str, random: 
     match random.random_range(0..6) {
         0 => thread::sleep(Duration::from_millis(random.random_range(0..400))),
         1 | 2 => {
-            await_progress(site, host, topic)?;
+            await_progress(host, topic)?;
             thread::sleep(Duration::from_millis(random.random_range(0..30)));
         }
         _ => {
-            await_progress(site, host, topic)?;
+            await_progress(host, topic)?;
             // The embedded broker writes more often: alone, a read model would rarely be met.
             let read_models = site.data().join("read-models");
             let folder = if random.random_bool(0.5) { &read_models } else { site.data() };
@@ -128,19 +129,9 @@ fn await_a_random_moment(site: &Site, host: &mut Host<'_>, topic: &str, random: 
 }
 
 /// Waits until both projections have moved on from where they are.
-fn await_progress(site: &Site, host: &mut Host<'_>, topic: &str) -> Result<()> {
+fn await_progress(host: &mut Host<'_>, topic: &str) -> Result<()> {
     for name in ["ledger", "tally"] {
-        let applied = || -> Result<i64> {
-            let Ok(model) = site.read_model(name) else { return Ok(0) };
-            Ok(model.checkpoints(topic)?.values().sum())
-        };
-        let before = applied()?;
-        host.until(&format!("{name} goes on from {before}"), || Ok((applied()? > before).then_some(())))?;
+        host.await_progress(name, topic)?;
     }
     Ok(())
-}
-
-fn ends(records: &Records) -> Vec<(i32, i64)> {
-    let end = |records: &[client::Record]| records.last().map_or(0, |last| last.offset + 1);
-    records.iter().map(|(partition, records)| (*partition, end(records))).collect()
 }

@@ -107,7 +107,7 @@ fn a_handler_of_the_sdk_decides_rejects_and_evolves() -> Result<()> {
 // Whatever it does: the command fails with its reason, and the next one is decided as if nothing had been.
 #[test]
 fn a_handler_that_misbehaves_fails_one_command_and_no_other() -> Result<()> {
-    let limits = Limits { event_ms_max: 300, memory_bytes_max: 512 << 20, ..Limits::default() };
+    let limits = Limits { event_ms_max: 2_000, memory_bytes_max: 512 << 20, ..Limits::default() };
     let mut account = Account::open(&["accounts", "faulty"], limits)?;
     account.accept("Deposit", r#"{"cents":5}"#)?;
     for (fault, words) in [

@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lantern_tests::api::Api;
+use lantern_tests::client;
 use lantern_tests::guest::example;
 use lantern_tests::kafka::Kafka;
 use lantern_tests::log::{Log, on};
 use lantern_tests::seed::seeded;
 use lantern_tests::site::{Host, Site};
+use lantern_tests::wait;
+use lantern_tests::whole::ends;
 use rand::RngExt as _;
 use serde_json::{Value, json};
 
@@ -23,7 +25,7 @@ const KILLS: u64 = 4;
 /// Which of the kills is that of Apache Kafka, where that is the log.
 const KAFKA_KILL: u64 = 2;
 /// How long a client waits before it sends a command again.
-const AGAIN: Duration = Duration::from_millis(10);
+const AGAIN_MS: u64 = 10;
 
 fn bank(log: &Log<'_>) -> Result<Site> {
     let mut site = Site::new(log)?;
@@ -43,16 +45,15 @@ fn start(site: &Site) -> Result<Host<'_>> {
 
 /// Sends a command until it is answered; answers the status and the body.
 fn send(api: &Api, to: (&str, &str), command: (&str, Value), key: &str) -> Result<(u16, Value)> {
-    loop {
+    wait::until_every(AGAIN_MS, &format!("{to:?} {command:?} is answered"), || {
         match api.command(to, command.clone(), &[("Idempotency-Key", key)]) {
-            Ok(reply) if matches!(reply.status, 200 | 422) => return Ok((reply.status, reply.body)),
+            Ok(reply) if matches!(reply.status, 200 | 422) => Ok(Some((reply.status, reply.body))),
             // The host is being killed, or has just come back.
-            Ok(reply) if reply.status == 503 => {}
+            Ok(reply) if reply.status == 503 => Ok(None),
             Ok(reply) => bail!("{to:?} {command:?}: {} {}", reply.status, reply.body),
-            Err(_) => {}
+            Err(_) => Ok(None),
         }
-        thread::sleep(AGAIN);
-    }
+    })
 }
 
 fn accepted(api: &Api, to: (&str, &str), command: (&str, Value), key: &str) -> Result<()> {
@@ -193,29 +194,40 @@ fn have_their_effect_once(log: &Log<'_>, site: &Site) -> Result<()> {
     Ok(())
 }
 
+/// What must not be in the statements.
+const WRONG: [(&str, &str); 3] = [
+    ("accounts are overdrawn", "SELECT count(*) FROM accounts WHERE cents < 0"),
+    (
+        "accounts are not their lines",
+        "SELECT count(*) FROM accounts WHERE cents <> (SELECT ifnull(sum(cents), 0) FROM lines WHERE lines.account = accounts.account)",
+    ),
+    (
+        "transfers are not balanced",
+        "SELECT count(*) FROM (SELECT 1 FROM lines WHERE transfer IS NOT NULL GROUP BY transfer \
+         HAVING sum(cents) <> 0 OR count(*) <> 2)",
+    ),
+];
+
 /// No money was made or lost, every account is what its lines add up to, and every transfer is balanced.
 fn check_books(site: &Site, host: &mut Host<'_>) -> Result<()> {
     let total = i64::try_from(ACCOUNTS)? * CENTS_EACH;
     host.until("the statements are whole", || {
-        let sum = site.read_model("bank-statement")?.number("SELECT ifnull(sum(cents), 0) FROM accounts")?;
-        Ok((sum == total).then_some(()))
+        let ends = ends(&client::read_committed(site.address(), "accounts")?);
+        let statement = site.read_model("bank-statement")?;
+        // One snapshot, as statements go on.
+        let _snapshot = statement.connection.unchecked_transaction()?;
+        let there = statement.checkpoints("accounts")?;
+        let is_at_end = ends.iter().all(|(partition, end)| there.get(partition).is_some_and(|it| it >= end));
+        let sum = statement.number("SELECT ifnull(sum(cents), 0) FROM accounts")?;
+        if !is_at_end || sum != total {
+            return Ok(None);
+        }
+        for (what, sql) in WRONG {
+            let wrong = statement.number(sql)?;
+            ensure!(wrong == 0, "{wrong} {what}");
+        }
+        Ok(Some(()))
     })?;
-    let statement = site.read_model("bank-statement")?;
-    for (what, sql) in [
-        ("accounts are overdrawn", "SELECT count(*) FROM accounts WHERE cents < 0"),
-        (
-            "accounts are not their lines",
-            "SELECT count(*) FROM accounts WHERE cents <> (SELECT ifnull(sum(cents), 0) FROM lines WHERE lines.account = accounts.account)",
-        ),
-        (
-            "transfers are not balanced",
-            "SELECT count(*) FROM (SELECT 1 FROM lines WHERE transfer IS NOT NULL GROUP BY transfer \
-             HAVING sum(cents) <> 0 OR count(*) <> 2)",
-        ),
-    ] {
-        let wrong = statement.number(sql)?;
-        ensure!(wrong == 0, "{wrong} {what}");
-    }
     let process = site.read_model("bank-process")?;
     ensure!(process.number("SELECT count(*) FROM _lantern_unsent")? == 0, "commands were refused");
     host.until("everything is sent", || Ok((process_left(site)? == 0).then_some(())))
@@ -236,10 +248,11 @@ fn survives_a_restart(site: &Site) -> Result<()> {
         let data = json!({ "from": "ada", "to": "bob", "cents": 100, "confirm_within_ms": within_ms });
         accepted(&api, ("transfer", transfer), ("Request", data), "request")
     };
-    request("soon", 1_500)?;
-    request("confirmed", 1_500)?;
-    request("late", 3_600_000)?;
+    // The deadline that is taken back lies before the one that is waited for.
+    request("confirmed", 5_000)?;
     accepted(&api, ("transfer", "confirmed"), ("Confirm", Value::Null), "confirm")?;
+    request("late", 3_600_000)?;
+    request("soon", 5_000)?;
     let mut host = host;
     ensure!(await_over(&mut host, &api, "confirmed")? == "Completed");
     host.kill()?;

@@ -13,6 +13,7 @@ use lantern_tests::read_model::ReadModel;
 use lantern_tests::seed::seeded;
 use lantern_tests::site::{Site, transcript};
 use lantern_tests::stream::Stream;
+use lantern_tests::whole::ends;
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -349,10 +350,8 @@ fn a_backup_that_was_made_under_load_goes_on_exactly_once_elsewhere() -> Result<
         let backed_up = ReadModel::open(&file("ledger"))?.checkpoints(&topic)?;
         ensure!(restored == backed_up, "the checkpoint is {restored:?}, in the backup {backed_up:?}");
         let mut host = elsewhere.start()?;
-        let ends: Vec<(i32, i64)> =
-            records.iter().filter_map(|(id, records)| Some((*id, records.last()?.offset + 1))).collect();
         for name in ["ledger", "tally"] {
-            host.await_checkpoint(name, &topic, &ends)?;
+            host.await_checkpoint(name, &topic, &ends(&records))?;
         }
         host.terminate()?;
         let applied = check_ledger(&elsewhere.read_model("ledger")?, &topic, &records)?;

@@ -318,14 +318,14 @@ fn check_transactions(address: &str, producers: &BTreeMap<String, Vec<Outcome>>)
     assert!(found.is_empty(), "records of nobody: {found:?}");
 }
 
-// The promise of the broker, under the worst that can happen to a process. `LANTERN_KILLS` and
-// `LANTERN_SEED` choose another number of kills and repeat a run.
+// The promise of the broker, under the worst that can happen to a process. `LANTERN_TESTS_KILLS` and
+// `LANTERN_TESTS_SEED` choose another number of kills and repeat a run.
 #[test]
 fn nothing_acknowledged_is_lost_nothing_is_half_committed_and_nothing_is_there_twice() {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let kills = number("LANTERN_KILLS").unwrap_or(100);
-    let seed = number("LANTERN_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    println!("LANTERN_SEED={seed} LANTERN_KILLS={kills}");
+    let kills = number("LANTERN_TESTS_KILLS").unwrap_or(100);
+    let seed = number("LANTERN_TESTS_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("LANTERN_TESTS_SEED={seed} LANTERN_TESTS_KILLS={kills}");
     let mut random = Random(seed);
 
     let dir = tempfile::tempdir().unwrap();

@@ -4,16 +4,19 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use lantern_tests::disk::Disk;
 use lantern_tests::report::skip;
 use rdkafka::admin::AdminOptions;
 use rdkafka::{Offset, TopicPartitionList};
 
 use support::{Host, block_on, payloads, read_to_end};
 
+/// What the broker keeps for a full disk, once it has written all of it.
+const RESERVE_BYTES: u64 = 1 << 20;
 /// Blocks of 512 bytes that a file may have.
 const BLOCKS_MAX: u32 = 200;
 
@@ -57,7 +60,7 @@ fn a_full_disk_refuses_producers_until_there_is_room_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (broker, address) = Limited::start(dir.path());
     support::create(&address, "full", 1);
-    let producer = support::producer(&address, &[("message.timeout.ms", "1500"), ("linger.ms", "0")]);
+    let producer = support::producer(&address, &[("message.timeout.ms", "10000"), ("linger.ms", "0")]);
     let mut written = Vec::new();
     let mut refused = 0;
     for n in 0..40 {
@@ -90,41 +93,13 @@ fn a_full_disk_refuses_producers_until_there_is_room_and_loses_nothing() {
     assert_eq!(read(), written);
 }
 
-/// A small disk of its own, in memory. Unmounted when dropped.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    /// `None` where this user may not mount.
-    fn mount() -> Option<Disk> {
-        let disk = Disk(tempfile::tempdir().unwrap());
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]).arg(disk.0.path());
-        mount.output().is_ok_and(|output| output.status.success()).then_some(disk)
-    }
-
-    /// Takes what is left, to the last block.
-    fn fill(&self) {
-        let others = self.0.path().join("others");
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(others).unwrap();
-        while file.write_all(&[0; 4096]).is_ok() {}
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // One that was never mounted is removed as a folder.
-        let _ended = Command::new("umount").arg("--lazy").arg(self.0.path()).output();
-    }
-}
-
 // Who deletes records because the disk is full must not be told that the disk is full.
 #[test]
 fn room_can_be_made_on_a_disk_that_is_full_to_the_last_block() {
-    let Some(disk) = Disk::mount() else {
-        skip("the right to mount a small disk: run the tests as root");
+    let Some(disk) = Disk::mount("6m").unwrap() else {
         return;
     };
-    let dir = disk.0.path().join("log");
+    let dir = disk.path().join("log");
     let reserve = dir.join("reserve");
     let host = Host::with(move |options| {
         options.dir.clone_from(&dir);
@@ -134,7 +109,7 @@ fn room_can_be_made_on_a_disk_that_is_full_to_the_last_block() {
     for topic in ["records", "topic"] {
         host.create(topic, 1);
     }
-    let producer = host.producer(&[("message.timeout.ms", "1000"), ("linger.ms", "0")]);
+    let producer = host.producer(&[("message.timeout.ms", "5000"), ("linger.ms", "0")]);
     let admin = host.admin();
     let payload = "x".repeat(50_000);
     for topic in ["topic", "records"] {
@@ -142,7 +117,7 @@ fn room_can_be_made_on_a_disk_that_is_full_to_the_last_block() {
             support::send(&producer, topic, &payload).unwrap();
         }
     }
-    disk.fill();
+    disk.fill().unwrap();
     while support::send(&producer, "records", &payload).is_ok() {}
 
     let mut before = TopicPartitionList::new();
@@ -151,8 +126,9 @@ fn room_can_be_made_on_a_disk_that_is_full_to_the_last_block() {
     assert_eq!(deleted.elements()[0].offset(), Offset::Offset(7));
     support::send(&producer, "records", "after").unwrap();
 
-    support::eventually("there is room to keep again", || reserve.exists());
-    disk.fill();
+    let kept = || reserve.metadata().is_ok_and(|file| file.len() == RESERVE_BYTES);
+    support::eventually("there is room to keep again", kept);
+    disk.fill().unwrap();
     while support::send(&producer, "records", &payload).is_ok() {}
     block_on(admin.delete_topics(&["topic"], &AdminOptions::new())).unwrap()[0].as_ref().unwrap();
     support::send(&producer, "records", "after").unwrap();

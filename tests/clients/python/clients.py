@@ -5,10 +5,11 @@
 
 import sys
 import threading
+import time
 
 import confluent_kafka
 import kafka
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 BATCH = 100
 
@@ -50,6 +51,18 @@ class Progress:
             self.failure = failure
             self.done.set()
             self.begun.set()
+
+
+def seek(consumer, position):
+    """Goes to a position, which is refused while a partition that was just assigned has not begun."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return consumer.seek(position)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._STATE or time.monotonic() > deadline:
+                raise
+        time.sleep(0.02)
 
 
 def confluent(address, records):
@@ -105,7 +118,7 @@ def confluent(address, records):
                 producer.abort_transaction(30)
                 for committed in consumer.committed(consumer.assignment(), 30):
                     committed.offset = max(committed.offset, 0)
-                    consumer.seek(committed)
+                    seek(consumer, committed)
         consumer.close()
 
     Progress(records).run(member, member)

@@ -48,15 +48,17 @@ fn a_stream_goes_on_over_kills_and_remembers_what_was_acknowledged() {
     let address = kafka.address();
     client::create_topic(&address, "stream", 2).unwrap();
     let stream = Stream::start(&address, "stream", 2, seed);
-    let grown_by = |records: i64| {
+    let grown_by = |records: i64, before: i64| {
         let consumer: BaseConsumer = client::config(&address).create().unwrap();
         let end = || consumer.fetch_watermarks("stream", 0, Duration::from_secs(5)).map(|at| at.1);
-        let start = end().unwrap();
-        wait::until("the stream grows", || Ok(end().ok().filter(|now| *now >= start + records))).unwrap();
+        // Kafka says 0 until it leads the partition again.
+        let start = wait::until("what was there is there", || Ok(end().ok().filter(|now| *now >= before)));
+        let grown = start.unwrap() + records;
+        wait::until("the stream grows", || Ok(end().ok().filter(|now| *now >= grown))).unwrap()
     };
-    grown_by(200);
+    let before = grown_by(200, 0);
     kafka.restart().unwrap();
-    grown_by(200);
+    grown_by(200, before);
     let told = stream.stop().unwrap();
     let mut log = client::read_committed(&address, "stream").unwrap();
     told.check(&log).unwrap();

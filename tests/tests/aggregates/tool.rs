@@ -5,26 +5,10 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use lantern_tests::log::{Log, on};
-use lantern_tests::site::{Site, transcript};
+use lantern_tests::site::{Site, check, transcript};
 use serde_json::{Value, json};
 
 use crate::Accounts;
-
-/// Runs a command that must leave with this code and say these words.
-fn check<'a>(
-    site: &Site,
-    arguments: impl IntoIterator<Item = &'a str>,
-    code: i32,
-    words: &[&str],
-) -> Result<String> {
-    let output = site.lantern(arguments)?.output()?;
-    let said = transcript(&output);
-    ensure!(output.status.code() == Some(code), "it should leave with {code}\n{said}");
-    for word in words {
-        ensure!(said.contains(word), "it should say {word:?}\n{said}");
-    }
-    Ok(String::from_utf8(output.stdout)?)
-}
 
 // A person at a terminal, and a script, see what was decided; and what is kept is theirs when no host runs.
 #[test]

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lantern_tests::api::Api;
@@ -13,18 +12,19 @@ use lantern_tests::guest::Plugin;
 use lantern_tests::log::{Log, each_log};
 use lantern_tests::report::say;
 use lantern_tests::site::Site;
+use lantern_tests::wait;
 use serde_json::{Value, json};
 
 use crate::Accounts;
 
-/// How often the handler is replaced on each broker, unless `LANTERN_SWAPS` says otherwise.
+/// How often the handler is replaced on each broker, unless `LANTERN_TESTS_SWAPS` says otherwise.
 const SWAPS: u32 = 40;
 /// One swap of so many is followed by a kill.
 const SWAPS_PER_KILL: u32 = 13;
 const CLIENTS: u64 = 6;
 const ACCOUNTS: u64 = 12;
 /// How long a client waits before it sends a command again.
-const AGAIN: Duration = Duration::from_millis(10);
+const AGAIN_MS: u64 = 10;
 
 /// What a client was told: a command's amount, which no other has, and the version that it led to.
 type Told = BTreeMap<i64, (String, u64)>;
@@ -37,7 +37,7 @@ fn every_command_is_decided_once_and_by_one_handler_however_often_it_is_swapped(
 }
 
 fn swapped_and_killed(log: &Log<'_>) -> Result<()> {
-    let swaps = env::var("LANTERN_SWAPS").ok().and_then(|swaps| swaps.parse().ok()).unwrap_or(SWAPS);
+    let swaps = env::var("LANTERN_TESTS_SWAPS").ok().and_then(|swaps| swaps.parse().ok()).unwrap_or(SWAPS);
     let accounts = Accounts::new("swapped");
     let mut site = Site::new(log)?;
     site.deploy(&version(&accounts, 0)?)?;
@@ -107,19 +107,20 @@ fn send(accounts: &Accounts, api: &Api, client: u64, stop: &AtomicBool, sent: &A
         let cents = i64::try_from(number * CLIENTS + client)?;
         let account = format!("a-{}", (number + client) % ACCOUNTS);
         let key = format!("k-{cents}");
-        let version = loop {
+        let version = wait::until_every(AGAIN_MS, &format!("{key} is answered"), || {
             let data = json!({ "cents": cents });
             let headers = [("Idempotency-Key", key.as_str())];
             match api.command((&accounts.name, &account), ("Deposit", data), &headers) {
-                Ok(reply) if reply.status == 200 => break reply.body["version"].as_u64(),
-                Ok(reply) if reply.status == 503 => {}
+                Ok(reply) if reply.status == 200 => {
+                    reply.body["version"].as_u64().context("an answer without a version").map(Some)
+                }
+                Ok(reply) if reply.status == 503 => Ok(None),
                 Ok(reply) => bail!("{} {}", reply.status, reply.body),
                 // The host is being killed.
-                Err(_) => {}
+                Err(_) => Ok(None),
             }
-            thread::sleep(AGAIN);
-        };
-        told.insert(cents, (account, version.context("an answer without a version")?));
+        })?;
+        told.insert(cents, (account, version));
         sent.fetch_add(1, Ordering::Relaxed);
     }
     Ok(told)

@@ -2,57 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client::{self, NewRecord};
+use lantern_tests::disk::Disk;
 use lantern_tests::guest::{plugin, unique_topic};
 use lantern_tests::log::{Log, each_log};
-use lantern_tests::report::skip;
 use lantern_tests::site::{Site, transcript};
-use lantern_tests::whole::{await_whole, entries};
+use lantern_tests::whole::{await_whole, entries, ledger_site, start_filled};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// A small disk of its own, in memory. Unmounted when dropped.
-struct Disk(TempDir);
-
-impl Disk {
-    /// `None` where this user may not mount; then it was said that the test is skipped.
-    fn mount(size: &str) -> Result<Option<Self>> {
-        let disk = Disk(TempDir::with_prefix("lantern-disk-")?);
-        let options = format!("size={size}");
-        let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], disk.path())?;
-        if !mounted {
-            skip("the right to mount a small disk: run the tests as root");
-            return Ok(None);
-        }
-        Ok(Some(disk))
-    }
-
-    fn remount(&self, options: &str) -> Result<()> {
-        let options = format!("remount,{options}");
-        ensure!(mount(&["-o", &options], self.path())?, "cannot remount with {options}");
-        Ok(())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // One that was never mounted is removed as a folder.
-        let _ = Command::new("umount").arg("--lazy").arg(self.path()).output();
-    }
-}
-
-fn mount(arguments: &[&str], at: &Path) -> Result<bool> {
-    let output = Command::new("mount").args(arguments).arg(at).output().context("cannot run mount")?;
-    Ok(output.status.success())
-}
 
 /// A site that keeps its log elsewhere, so that only its read models feel the disk.
 fn reader_of(broker: &Site, disk: &Disk) -> Result<Site> {
@@ -115,14 +73,8 @@ fn a_read_only_data_folder_is_refused_by_its_name() -> Result<()> {
 #[test]
 fn a_damaged_read_model_halts_and_is_built_anew_when_it_is_moved_away() -> Result<()> {
     each_log(|log| {
-        let topic = unique_topic("damaged");
-        let mut site = Site::new(log)?;
-        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
-        let mut host = site.start()?;
-        host.await_broker()?;
-        client::create_topic(site.address(), &topic, 1)?;
-        client::produce(site.address(), &topic, entries(0, 0..10))?;
-        await_whole(&mut host, &site, "ledger", &topic)?;
+        let (site, topic) = ledger_site(log, "damaged")?;
+        let host = start_filled(&site, &topic, 1, entries(0, 0..10))?;
         host.terminate()?;
         let root = "SELECT (rootpage - 1) * (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'total'";
         let root = site.read_model("ledger")?.number(root)?;
@@ -156,14 +108,8 @@ fn a_damaged_read_model_halts_and_is_built_anew_when_it_is_moved_away() -> Resul
 #[test]
 fn a_second_process_on_the_same_data_is_refused_with_the_name_of_the_first() -> Result<()> {
     each_log(|log| {
-        let topic = unique_topic("held");
-        let mut site = Site::new(log)?;
-        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
-        let mut host = site.start()?;
-        host.await_broker()?;
-        client::create_topic(site.address(), &topic, 1)?;
-        client::produce(site.address(), &topic, entries(0, 0..20))?;
-        await_whole(&mut host, &site, "ledger", &topic)?;
+        let (site, topic) = ledger_site(log, "held")?;
+        let host = start_filled(&site, &topic, 1, entries(0, 0..20))?;
         let lock: Value = serde_json::from_slice(&fs::read(site.data().join("lantern.lock"))?)?;
         let holder = lock["pid"].as_i64().with_context(|| lock.to_string())?.to_string();
 

@@ -7,7 +7,7 @@ use lantern_tests::guest::{plugin, unique_topic};
 use lantern_tests::kafka::Kafka;
 use lantern_tests::log::{Log, each_log, on};
 use lantern_tests::site::{Site, transcript};
-use lantern_tests::whole::{await_whole, entries};
+use lantern_tests::whole::{await_whole, entries, ledger_site, start_filled};
 
 // One producer's mistake must not be guessed at: the projection stops at the event, and goes on
 // when it is told another place for the type.
@@ -67,14 +67,8 @@ fn a_missing_topic_is_named_and_read_from_its_start_when_it_comes() -> Result<()
 #[test]
 fn a_partition_that_is_added_is_applied_from_its_start_and_can_be_verified() -> Result<()> {
     each_log(|log| {
-        let topic = unique_topic("grows");
-        let mut site = Site::new(log)?;
-        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
-        let mut host = site.start()?;
-        host.await_broker()?;
-        client::create_topic(site.address(), &topic, 1)?;
-        client::produce(site.address(), &topic, entries(0, 0..10))?;
-        await_whole(&mut host, &site, "ledger", &topic)?;
+        let (site, topic) = ledger_site(log, "grows")?;
+        let mut host = start_filled(&site, &topic, 1, entries(0, 0..10))?;
         let grown = site.lantern(["topics", "alter", &topic, "--partitions", "3"])?.output()?;
         ensure!(grown.status.success(), "{}", transcript(&grown));
         // Until its new partitions are given out.
@@ -94,14 +88,8 @@ fn a_partition_that_is_added_is_applied_from_its_start_and_can_be_verified() -> 
 #[test]
 fn a_topic_that_is_deleted_under_a_projection_is_waited_for_and_not_mistaken_for_another() -> Result<()> {
     each_log(|log| {
-        let topic = unique_topic("deleted");
-        let mut site = Site::new(log)?;
-        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
-        let mut host = site.start()?;
-        host.await_broker()?;
-        client::create_topic(site.address(), &topic, 1)?;
-        client::produce(site.address(), &topic, entries(0, 0..10))?;
-        await_whole(&mut host, &site, "ledger", &topic)?;
+        let (site, topic) = ledger_site(log, "deleted")?;
+        let mut host = start_filled(&site, &topic, 1, entries(0, 0..10))?;
         let deleted = site.lantern(["topics", "delete", &topic, "--yes"])?.output()?;
         ensure!(deleted.status.success(), "{}", transcript(&deleted));
         let error = host.await_error("ledger", &["no topic", &topic])?;

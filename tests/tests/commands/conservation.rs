@@ -20,10 +20,10 @@ use super::{Accounts, version};
 const ACCOUNTS: u32 = 100;
 /// What each account begins with.
 const CENTS: i64 = 1_000;
-/// How many are made on each broker, unless `LANTERN_TRANSFERS` says otherwise.
+/// How many are made on each broker, unless `LANTERN_TESTS_TRANSFERS` says otherwise.
 const TRANSFERS: u32 = 10_000;
 const CLIENTS: u32 = 16;
-/// How often something is killed, at most: what comes after is quicker. `LANTERN_KILLS` says otherwise.
+/// How often something is killed, at most: what comes after is quicker. `LANTERN_TESTS_KILLS` says otherwise.
 const KILLS_MAX: u32 = 24;
 /// Clients go on until something was killed so often.
 const KILLS_MIN: u32 = 8;
@@ -70,8 +70,8 @@ fn money_is_conserved_on_apache_kafka_whatever_is_killed_and_when() -> Result<()
 
 fn conserved(log: &Log<'_>) -> Result<()> {
     let given = |name: &str| env::var(name).ok().and_then(|number| number.parse::<u32>().ok());
-    let transfers = given("LANTERN_TRANSFERS").unwrap_or(TRANSFERS);
-    let kills_max = given("LANTERN_KILLS").unwrap_or(KILLS_MAX);
+    let transfers = given("LANTERN_TESTS_TRANSFERS").unwrap_or(TRANSFERS);
+    let kills_max = given("LANTERN_TESTS_KILLS").unwrap_or(KILLS_MAX);
     let (seed, mut random) = seeded();
     let accounts = Accounts::new("conserved");
     let mut site = Site::new(log)?;

@@ -23,7 +23,7 @@ use lantern_tests::site::{Host, Site};
 use serde_json::{Value, json};
 
 /// How long a command may be sent again and again.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two tries.
 const AGAIN: Duration = Duration::from_millis(20);
 

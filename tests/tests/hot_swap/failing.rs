@@ -6,11 +6,11 @@ use std::ops::Range;
 
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client::{self, NewRecord};
-use lantern_tests::guest::{Plugin, assembled, plugin, unique_topic};
+use lantern_tests::guest::{Plugin, assembled, plugin};
 use lantern_tests::log::{Log, each_log};
 use lantern_tests::seed::seeded;
 use lantern_tests::site::{Host, Site, transcript};
-use lantern_tests::whole::{await_whole, entries};
+use lantern_tests::whole::{await_whole, entries, ledger_site, start_filled};
 use lantern_tests::writes::Watch;
 use rand::RngExt;
 use serde_json::{Value, json};
@@ -26,20 +26,15 @@ struct Running<'s> {
 }
 
 fn site(log: &Log<'_>, label: &str) -> Result<(Site, String, Plugin)> {
-    let topic = unique_topic(label);
-    let mut site = Site::new(log)?;
+    let (site, topic) = ledger_site(log, label)?;
     let good = plugin("ledger", "ledger", &[&topic])?;
-    site.deploy(&good)?;
     Ok((site, topic, good))
 }
 
 impl<'s> Running<'s> {
     fn start((site, topic, good): &'s (Site, String, Plugin)) -> Result<Self> {
-        let mut host = site.start()?;
-        host.await_broker()?;
-        client::create_topic(site.address(), topic, 2)?;
-        client::produce(site.address(), topic, entries(0, 0..20).chain(entries(1, 0..20)))?;
-        await_whole(&mut host, site, "ledger", topic)?;
+        let records = entries(0, 0..20).chain(entries(1, 0..20));
+        let mut host = start_filled(site, topic, 2, records)?;
         host.await_http()?;
         Ok(Running { host, topic: topic.clone(), good: good.clone() })
     }

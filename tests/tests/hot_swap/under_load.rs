@@ -21,7 +21,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 const PARTITIONS: i32 = 3;
-/// How often a plugin is replaced on each broker, unless `LANTERN_SWAPS` says otherwise.
+/// How often a plugin is replaced on each broker, unless `LANTERN_TESTS_SWAPS` says otherwise.
 const SWAPS: u32 = 200;
 /// One swap of so many is killed, so that most find a projection in full flight.
 const SWAPS_PER_KILL: u32 = 7;
@@ -50,7 +50,7 @@ fn no_event_is_lost_doubled_or_reordered_on_apache_kafka_however_often_a_plugin_
 }
 
 fn swapped_and_killed(log: &Log<'_>) -> Result<()> {
-    let swaps = env::var("LANTERN_SWAPS").ok().and_then(|swaps| swaps.parse().ok()).unwrap_or(SWAPS);
+    let swaps = env::var("LANTERN_TESTS_SWAPS").ok().and_then(|swaps| swaps.parse().ok()).unwrap_or(SWAPS);
     let (seed, mut random) = seeded();
     let topic = unique_topic("hot-swap");
     let mut site = Site::new(log)?;
@@ -77,7 +77,7 @@ fn swapped_and_killed(log: &Log<'_>) -> Result<()> {
             continue;
         }
         if random.random_bool(0.5) {
-            await_progress(&site, &mut host, name, &topic)?;
+            host.await_progress(name, &topic)?;
         }
         let body = site.api().deploy(&next)?.done("swapped").with_context(|| format!("swap {swap}"))?;
         ensure!(body["digest"] == next.digest(), "it was another plugin: {body}");
@@ -154,11 +154,4 @@ fn check_started(site: &Site, host: &mut Host<'_>) -> Result<()> {
             .with_context(|| format!("asking {name}"))?;
     }
     Ok(())
-}
-
-/// Waits until a projection has moved on from where it is.
-fn await_progress(site: &Site, host: &mut Host<'_>, name: &str, topic: &str) -> Result<()> {
-    let applied = || -> Result<i64> { Ok(site.read_model(name)?.checkpoints(topic)?.values().sum()) };
-    let before = applied()?;
-    host.until(&format!("{name} goes on from {before}"), || Ok((applied()? > before).then_some(())))
 }

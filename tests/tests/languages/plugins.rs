@@ -85,7 +85,7 @@ fn languages() -> Result<Vec<String>> {
         }
     }
     // To run less while one works on a language.
-    if let Ok(wanted) = std::env::var("LANTERN_LANGUAGES") {
+    if let Ok(wanted) = std::env::var("LANTERN_TESTS_LANGUAGES") {
         found.retain(|language| language == REFERENCE || wanted.split(',').any(|wanted| wanted == language));
     }
     found.sort_by_key(|language| (language != REFERENCE, language.clone()));

@@ -5,6 +5,9 @@ use anyhow::{Context, Result, ensure};
 use lantern_tests::target;
 use std::fs;
 
+/// Where they are made and used, in the tests' cache.
+const FOLDER: &str = "packages";
+
 /// From the SDK's folder to an empty project that uses the package and nothing else. C and Zig are used from a folder, as every new
 /// project does.
 const PACKAGES: [Sdk; 5] = [
@@ -70,7 +73,12 @@ const PACKAGES: [Sdk; 5] = [
 // Whoever takes an SDK from a registry gets all of it, under its license, and can use it.
 #[test]
 fn every_sdk_is_a_package_that_an_empty_project_can_use() -> Result<()> {
-    check_all("packages", &PACKAGES)
+    // What is left of an earlier SDK of this version would be used instead of this one.
+    let left = target::cache_dir()?.join(FOLDER);
+    if left.exists() {
+        fs::remove_dir_all(&left).with_context(|| left.display().to_string())?;
+    }
+    check_all(FOLDER, &PACKAGES)
 }
 
 // Also where the files are copied, as for C.

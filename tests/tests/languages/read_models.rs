@@ -9,6 +9,7 @@ use lantern_tests::guest::Plugin;
 use lantern_tests::log::{Log, on};
 use lantern_tests::read_model::ReadModel;
 use lantern_tests::site::{Site, transcript};
+use lantern_tests::wait::WAIT_MS_MAX;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -142,6 +143,6 @@ fn produce(address: &str, records: &[Record]) -> Result<()> {
         message.payload = record.payload.as_ref();
         producer.send(message).map_err(|(error, _)| error)?;
     }
-    producer.flush(Duration::from_millis(client::ANSWER_MS_MAX))?;
+    producer.flush(Duration::from_millis(WAIT_MS_MAX))?;
     Ok(())
 }

@@ -5,9 +5,9 @@ mod moved;
 mod produce;
 mod tools;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use lantern_tests::log::Log;
-use lantern_tests::site::{Host, Site, transcript};
+use lantern_tests::site::{Host, Site};
 
 /// `lantern broker` beside what a test asks of it; on Kafka there is nothing to start.
 fn broker<'s>(site: &'s Site, log: &Log<'_>) -> Result<Option<Host<'s>>> {
@@ -17,20 +17,4 @@ fn broker<'s>(site: &'s Site, log: &Log<'_>) -> Result<Option<Host<'s>>> {
     let mut broker = site.start_command(site.lantern(["broker"])?)?;
     broker.await_broker()?;
     Ok(Some(broker))
-}
-
-/// Runs a command, which must leave with this code and say these words; answers everything that it printed.
-fn check<'a>(
-    site: &Site,
-    arguments: impl IntoIterator<Item = &'a str>,
-    code: i32,
-    words: &[&str],
-) -> Result<String> {
-    let output = site.lantern(arguments)?.output()?;
-    let said = transcript(&output);
-    ensure!(output.status.code() == Some(code), "it should leave with {code}\n{said}");
-    for word in words {
-        ensure!(said.contains(word), "it should say {word:?}\n{said}");
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -13,14 +13,13 @@ use lantern_tests::kafka;
 use lantern_tests::log::Log;
 use lantern_tests::report::say;
 use lantern_tests::seed::seeded;
-use lantern_tests::site::{Host, Site, transcript};
+use lantern_tests::site::{Host, Site, check, transcript};
 use lantern_tests::stream::Stream;
+use lantern_tests::wait::{self, DEAR_POLL_MS, WAIT_MS_MAX};
 use lantern_tests::whole::ends;
-use lantern_tests::writes::await_write;
+use lantern_tests::writes::Watch;
 use rand::RngExt;
 use serde_json::{Value, json};
-
-use super::check;
 
 const PARTITIONS: i32 = 3;
 /// Kills of the export.
@@ -67,14 +66,17 @@ fn a_log_is_moved_and_everything_goes_on_where_it_was() -> Result<()> {
     let export = ["log", "export", "--to", &kafka.address()].map(str::to_owned);
     let exporting = || -> Result<Command> { site.lantern(export.iter().map(String::as_str)) };
     let folder = site.data().join("export");
-    for _ in 0..KILLS {
+    for kill in 1..=KILLS {
+        // The map is written when it goes on, which may be at once, and with every transaction.
+        let watch = folder.exists().then(|| Watch::writes(&folder)).transpose()?;
         let mut running = exporting()?.spawn()?;
-        // The map is written when it goes on, and with every transaction.
-        if folder.exists() {
-            await_write(&folder, 0)?;
-            thread::sleep(Duration::from_millis(random.random_range(0..500)));
-        } else {
-            thread::sleep(Duration::from_millis(random.random_range(200..900)));
+        match watch {
+            Some(watch) => {
+                ensure!(watch.next(0, WAIT_MS_MAX)?, "nothing is written under {}", folder.display());
+                thread::sleep(Duration::from_millis(random.random_range(0..500)));
+            }
+            None if kill < KILLS => thread::sleep(Duration::from_millis(random.random_range(200..900))),
+            None => wait::until("the export has begun", || Ok(folder.exists().then_some(())))?,
         }
         running.kill()?;
         running.wait()?;
@@ -160,7 +162,7 @@ fn fill(site: &Site, names: &Names, seed: u64) -> Result<()> {
         deposit(site, &mut host, &names.accounts, number % 4)?;
     }
     let end = |host: &mut Host<'_>, wanted: i64| {
-        host.until("the stream is long enough", || {
+        host.until_every(DEAR_POLL_MS, "the stream is long enough", || {
             let shown = site.json(["topics", "describe", &names.stream])?;
             let partitions = shown["partitions"].as_array().cloned().unwrap_or_default();
             Ok(partitions.iter().all(|it| it["high"].as_i64().unwrap_or(0) >= wanted).then_some(()))

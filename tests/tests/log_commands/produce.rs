@@ -7,9 +7,9 @@ use anyhow::{Context, Result, ensure};
 use lantern_tests::client;
 use lantern_tests::guest::unique_topic;
 use lantern_tests::log::{Log, each_log, on};
-use lantern_tests::site::{Site, transcript};
+use lantern_tests::site::{Site, check, transcript};
 
-use super::{broker, check};
+use super::broker;
 
 /// By the system's own gzip, which knows nothing of how it is read.
 fn gzip(text: &str) -> Result<Vec<u8>> {

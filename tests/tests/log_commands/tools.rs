@@ -7,10 +7,11 @@ use anyhow::{Context, Result, ensure};
 use lantern_tests::client::{self, NewRecord};
 use lantern_tests::guest::{plugin, unique_topic};
 use lantern_tests::log::{Log, each_log};
-use lantern_tests::site::Site;
+use lantern_tests::site::{Site, check};
+use lantern_tests::wait::{self, DEAR_POLL_MS};
 use serde_json::Value;
 
-use super::{broker, check};
+use super::broker;
 
 // Who has no Kafka has none of Kafka's tools either, and who has both must not have to learn two ways.
 #[test]
@@ -55,6 +56,11 @@ fn topics_are_made_shown_changed_and_deleted() -> Result<()> {
         ensure!(site.json(["topics", "list"])?.to_string().contains(&topic), "it is listed");
         check(&site, ["topics", "delete", &topic], 1, &["3 partitions", "--yes"])?;
         check(&site, ["topics", "delete", &topic, "--yes"], 0, &["deleted topic"])?;
+        // Apache Kafka has deleted it, and goes on to give it out for a moment.
+        wait::until_every(DEAR_POLL_MS, "the topic is no longer listed", || {
+            let listed = site.json(["topics", "list"])?.to_string();
+            Ok((!listed.contains(&topic)).then_some(()))
+        })?;
         check(&site, ["topics", "delete", &topic, "--yes"], 1, &["there is no topic"])?;
         Ok(())
     })
@@ -154,7 +160,7 @@ fn groups_are_shown_with_their_lag_and_forgotten() -> Result<()> {
             Ok(groups.as_array().and_then(|all| all.iter().find(|it| it["name"] == *group)).cloned())
         };
         // What a read model tells the log is advice, and comes some time after its commit.
-        host.until("the group is at the end", || {
+        host.until_every(DEAR_POLL_MS, "the group is at the end", || {
             let at_end = |it: &Value| it["lag"] == 0 && it["offsets"].as_array().map(Vec::len) == Some(2);
             Ok(lag(&site)?.filter(at_end).map(drop))
         })?;

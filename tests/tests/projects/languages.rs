@@ -119,9 +119,9 @@ impl Language {
         self.native.filter(|_| !self.sqlite || native::sqlite_is_there())
     }
 
-    /// Whether it can be built here, and is wanted by `LANTERN_LANGUAGES`. If it cannot, that is said.
+    /// Whether it can be built here, and is wanted by `LANTERN_TESTS_LANGUAGES`. If it cannot, that is said.
     pub fn is_there(&self) -> bool {
-        let wanted = std::env::var("LANTERN_LANGUAGES").unwrap_or_default();
+        let wanted = std::env::var("LANTERN_TESTS_LANGUAGES").unwrap_or_default();
         if !wanted.is_empty() && !wanted.split(',').any(|name| name == self.name) {
             return false;
         }

@@ -6,6 +6,7 @@ use lantern_tests::guest::{plugin, unique_topic};
 use lantern_tests::http;
 use lantern_tests::log::each_log;
 use lantern_tests::site::{Site, transcript};
+use lantern_tests::whole::ledger_site;
 use serde_json::json;
 
 use crate::{append, query};
@@ -16,9 +17,7 @@ const COUNT: &str = "SELECT count(*) FROM entries";
 #[test]
 fn a_query_with_a_position_sees_everything_before_it() -> Result<()> {
     each_log(|log| {
-        let topic = unique_topic("own-writes");
-        let mut site = Site::new(log)?;
-        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+        let (site, topic) = ledger_site(log, "own-writes")?;
         let mut host = site.start()?;
         host.await_broker()?;
         client::create_topic(site.address(), &topic, 2)?;
@@ -64,9 +63,7 @@ fn a_query_with_a_position_sees_everything_before_it() -> Result<()> {
 #[test]
 fn a_position_that_does_not_come_is_told_with_how_far_it_is() -> Result<()> {
     each_log(|log| {
-        let topic = unique_topic("behind");
-        let mut site = Site::new(log)?;
-        site.deploy(&plugin("ledger", "ledger", &[&topic])?)?;
+        let (site, topic) = ledger_site(log, "behind")?;
         let mut host = site.start()?;
         host.await_broker()?;
         client::create_topic(site.address(), &topic, 1)?;

@@ -20,7 +20,7 @@ use lantern_tests::whole::ends;
 use serde_json::Value;
 
 const PARTITIONS: u32 = 3;
-/// How many events are applied anew, unless `LANTERN_EVENTS` says otherwise.
+/// How many events are applied anew, unless `LANTERN_TESTS_EVENTS` says otherwise.
 const EVENTS: u32 = 1_000_000;
 /// Keys of all partitions: rows of the table that must never be empty.
 const KEYS: u32 = 3_000;
@@ -90,7 +90,8 @@ impl Seen {
 #[test]
 fn readers_see_one_whole_generation_throughout_a_rebuild_and_its_promotion() -> Result<()> {
     each_log(|log| {
-        let events = env::var("LANTERN_EVENTS").ok().and_then(|events| events.parse().ok()).unwrap_or(EVENTS);
+        let events =
+            env::var("LANTERN_TESTS_EVENTS").ok().and_then(|events| events.parse().ok()).unwrap_or(EVENTS);
         let topic = unique_topic("readers");
         let mut site = Site::new(log)?;
         site.deploy(&tally(&topic, 1)?)?;
@@ -106,7 +107,8 @@ fn readers_see_one_whole_generation_throughout_a_rebuild_and_its_promotion() -> 
         let next = tally(&topic, 2)?;
         let api = host.await_http()?;
         thread::scope(|scope| -> Result<()> {
-            let _stop = StopOnDrop(&stop);
+            // Threads are told also when the test fails.
+            let _over = [SetOnDrop(&stop), SetOnDrop(&promoted)];
             let stop = &stop;
             let openers = [(); 2].map(|()| scope.spawn(|| Seen::collect(stop, || View::read(&open(&site)?))));
             let askers = [(); 2].map(|()| scope.spawn(|| Seen::collect(stop, || ask(&api))));
@@ -118,11 +120,10 @@ fn readers_see_one_whole_generation_throughout_a_rebuild_and_its_promotion() -> 
             let producer = scope.spawn(|| produce_until(&site, &topic, events, &promoted));
 
             api.deploy(&next)?.done("rebuilding")?;
-            let now = host.await_plugin("tally", "is promoted", |now| {
+            host.await_plugin("tally", "is promoted", |now| {
                 now["digest"] == next.digest() && now["rebuild"].is_null()
-            });
+            })?;
             promoted.store(true, Ordering::Relaxed);
-            now?;
             join(producer)?;
             let records = client::read_committed(site.address(), &topic)?;
             host.await_checkpoint("tally", &topic, &ends(&records))?;
@@ -182,10 +183,10 @@ fn a_reader_of_a_generation_that_is_deleted_keeps_a_consistent_database() -> Res
     })
 }
 
-/// Ends the readers also when the test fails.
-struct StopOnDrop<'s>(&'s AtomicBool);
+/// Tells threads that it is over.
+struct SetOnDrop<'s>(&'s AtomicBool);
 
-impl Drop for StopOnDrop<'_> {
+impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -7,11 +7,11 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 use lantern_tests::client;
 use lantern_tests::log::{Log, on};
-use lantern_tests::site::{Signal, Site, transcript};
+use lantern_tests::site::{Signal, Site, check, transcript};
 use lantern_tests::{target, wait};
 use rustix::process::{Pid, kill_process};
 
-use crate::{check, entries};
+use crate::entries;
 
 // The shortest way from a line of code to its rows, also in a script: build, deploy, look, leave.
 #[test]

@@ -68,9 +68,9 @@ fn a_half_written_file_is_neither_loaded_nor_rejected() -> Result<()> {
         let site = Site::new(log)?;
         let mut host = site.start()?;
         host.await_broker()?;
+        host.await_said("no plugin runs yet")?;
         client::create_topic(site.address(), &topic, 2)?;
         client::produce(site.address(), &topic, entries(0..20))?;
-        host.until("the folder is watched", || Ok(site.plugins_dir().exists().then_some(())))?;
         let wasm = plugin("ledger", "slow", &[&topic])?.wasm;
         let mut file = File::create(site.plugins_dir().join("slow.wasm"))?;
         for (number, piece) in wasm.chunks(wasm.len() / 3 + 1).enumerate() {

@@ -5,11 +5,10 @@ mod commands;
 mod dev;
 mod files;
 
-use std::process::Output;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lantern_tests::client::{self, NewRecord};
 use lantern_tests::site::{Host, Site, transcript};
+use lantern_tests::wait::DEAR_POLL_MS;
 use lantern_tests::whole::ends;
 use serde_json::Value;
 
@@ -41,25 +40,9 @@ fn history(site: &Site, name: &str) -> Result<Vec<String>> {
 /// Waits until exactly this was done to a plugin.
 fn await_history(host: &mut Host<'_>, site: &Site, name: &str, expected: &[&str]) -> Result<()> {
     let mut last = Vec::new();
-    host.until(&format!("the history of {name} is {expected:?}"), || {
+    host.until_every(DEAR_POLL_MS, &format!("the history of {name} is {expected:?}"), || {
         last = history(site, name)?;
         Ok((last == expected).then_some(()))
     })
     .with_context(|| format!("it was {last:?}"))
-}
-
-/// Runs a command that must leave with this code and say these words.
-fn check<'a>(
-    site: &Site,
-    arguments: impl IntoIterator<Item = &'a str>,
-    code: i32,
-    words: &[&str],
-) -> Result<Output> {
-    let output = site.lantern(arguments)?.output()?;
-    let said = transcript(&output);
-    ensure!(output.status.code() == Some(code), "it should leave with {code}\n{said}");
-    for word in words {
-        ensure!(said.contains(word), "it should say {word:?}\n{said}");
-    }
-    Ok(output)
 }

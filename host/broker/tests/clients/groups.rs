@@ -76,7 +76,9 @@ fn a_silent_member_is_removed() {
         let silent = member(host, "silent", &settings);
         silent.subscribe(&["shared"]).unwrap();
         poll_until(&[&silent], || partitions(&silent).len() == 2);
-        let other = member(host, "silent", &settings);
+        // It may be slow, as the machine is.
+        let patient = [("session.timeout.ms", "6000"), ("max.poll.interval.ms", "6000")];
+        let other = member(host, "silent", &patient);
         other.subscribe(&["shared"]).unwrap();
         // Only the other one is polled from here.
         poll_until(&[&other], || partitions(&other).len() == 2);

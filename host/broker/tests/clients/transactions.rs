@@ -113,15 +113,21 @@ fn a_transaction_that_takes_too_long_is_aborted_by_the_broker() {
     });
 }
 
-// Undecided is not aborted: the producer lives on and may decide.
-#[test]
-fn a_transaction_that_was_open_during_a_restart_can_still_be_committed() {
-    let mut host = Host::start();
+/// A broker with a topic of two partitions, and a producer whose open transaction has this record.
+fn begun(payload: &str) -> (Host, BaseProducer) {
+    let host = Host::start();
     host.create("t", 2);
     let producer = transactional(host.address(), "writer", 30_000);
     producer.init_transactions(PATIENCE).unwrap();
     producer.begin_transaction().unwrap();
-    put(&producer, "t", "one");
+    put(&producer, "t", payload);
+    (host, producer)
+}
+
+// Undecided is not aborted: the producer lives on and may decide.
+#[test]
+fn a_transaction_that_was_open_during_a_restart_can_still_be_committed() {
+    let (mut host, producer) = begun("one");
     producer.flush(PATIENCE).unwrap();
     host.restart();
     assert_eq!(read(&host, "t", "read_committed"), [""; 0]);
@@ -149,12 +155,7 @@ fn cut_after(journal: &std::path::Path, text: &str) {
 // carried out again, and must not take in what the next transaction has written meanwhile.
 #[test]
 fn a_commit_that_is_carried_out_again_leaves_the_next_transaction_open() {
-    let mut host = Host::start();
-    host.create("t", 2);
-    let producer = transactional(host.address(), "writer", 30_000);
-    producer.init_transactions(PATIENCE).unwrap();
-    producer.begin_transaction().unwrap();
-    put(&producer, "t", "first");
+    let (mut host, producer) = begun("first");
     producer.commit_transaction(PATIENCE).unwrap();
     producer.begin_transaction().unwrap();
     put(&producer, "t", "second");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use lantern_broker::{Broker, Options};
 use lantern_tests::log::{Log, on};
+use lantern_tests::wait::WAIT_MS_MAX;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
@@ -18,7 +19,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 
 /// Nothing here takes this long unless it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_millis(WAIT_MS_MAX);
 
 /// Runs a test on the embedded broker, and then on Apache Kafka, if that can run here.
 pub fn each_broker(test: impl Fn(&mut Host)) {
@@ -190,7 +191,7 @@ pub fn create_with(address: &str, topic: &str, partitions: i32, settings: &[(&st
     for (key, value) in settings {
         topic = topic.set(key, value);
     }
-    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
     block_on(admin.create_topics(&[topic], &options)).unwrap()[0].as_ref().unwrap();
 }
 

@@ -43,6 +43,8 @@ fn with_host_on(log: &Log<'_>, test: impl Fn(&Site, &str) -> Result<()>) -> Resu
     client::create_topic(site.address(), &topic, 1)?;
     host.await_http()?;
     let position = append(&site, &topic, "a", "{}")?;
+    // A query has less time than a first event may take on a busy machine.
+    host.await_checkpoint("ledger", &topic, &[(0, 1)])?;
     let raw = query(&site, "", &json!({ "sql": "SELECT count(*) FROM entries", "wait_for": position }))?;
     ensure!(raw.status == 200, "{raw:?}");
     test(&site, &topic)?;
