@@ -7,6 +7,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+/// The name of the plugin that everybody is compared with, `examples/orders`.
+const PLUGIN: &str = "orders";
+
 /// Where everybody works.
 pub struct Site {
     /// The folder of all.
@@ -44,6 +47,7 @@ impl Site {
             events,
             folder,
             plugin: self.plugin.clone(),
+            name: PLUGIN.into(),
         })
     }
 }
@@ -80,7 +84,8 @@ impl Part {
         let events = job.events.map(|events| events.to_string());
         let (folder, plugin) = (job.folder.to_string_lossy(), job.plugin.to_string_lossy());
         let mut arguments = vec!["contend", "--contender", job.contender.name(), "--servers", &job.servers];
-        arguments.extend(["--topic", &job.topic, "--folder", &folder, "--plugin", &plugin]);
+        arguments.extend(["--topic", &job.topic, "--folder", &folder]);
+        arguments.extend(["--plugin", &plugin, "--name", &job.name]);
         if let Some(events) = &events {
             arguments.extend(["--events", events]);
         }

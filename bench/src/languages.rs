@@ -1,7 +1,9 @@
 //! The languages that plugins are written in, beside Rust: the projections of `tests/conformance`, which do the same.
 //!
-//! Only the plugins' own code is measured, without SQLite and without a log, which are the same for all: how long a batch takes from the
-//! frame of events to the frame of writes.
+//! Measured is the plugins' own code, without SQLite and without a log, which are the same for all: how long a batch takes from the
+//! frame of events to the frame of writes. And the whole projection, as who runs one has it.
+
+mod whole;
 
 use crate::report::{line, progress};
 use anyhow::{Context as _, Result, ensure};
@@ -11,15 +13,18 @@ use lantern::wasm::{Component, Engine, Failure, Imports, Instance, Level, Limits
 use lantern_contract::frame::events;
 use serde::Serialize;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use whole::Whole;
 
 const REFERENCE: &str = "rust";
 /// Events of a batch, as `[batch] events_max` has it by default.
 const BATCH_EVENTS: usize = 20_000;
 /// Rows that they are of.
 const ACCOUNTS: usize = 1_000;
+/// Events of JSON whose rows are gathered by account.
+const KIND: &str = "Count";
 /// Calls with one event, to see what a call costs.
 const CALLS: usize = 500;
 const PAGE: &str = "docs/languages.md";
@@ -58,13 +63,17 @@ struct Measured {
     json_us: f64,
     /// Microseconds for an event whose bytes are a row.
     bytes_us: f64,
+    /// Microseconds for an event of JSON, from the log to the read model.
+    whole_us: f64,
 }
 
 /// A language's plugin while it is measured.
 struct Contender {
     language: &'static str,
     toolchain: String,
-    wasm: Vec<u8>,
+    name: String,
+    path: PathBuf,
+    bytes: usize,
     component: Component,
     compile: Duration,
 }
@@ -120,12 +129,14 @@ pub fn run(folder: &Path, runs: usize, is_json: bool) -> Result<()> {
         contenders.push(Contender {
             language: name,
             toolchain: version.text()?,
-            wasm,
+            name: plugin.name,
+            path: built.path,
+            bytes: wasm.len(),
             component: plugin.component,
             compile: started.elapsed(),
         });
     }
-    let measured = measure(&engine, &limits, &contenders, runs)?;
+    let measured = measure(&engine, &limits, &contenders, &Whole::prepare(folder)?, runs)?;
     if is_json {
         return line(&serde_json::to_string_pretty(&measured)?);
     }
@@ -150,12 +161,16 @@ impl Version {
     }
 }
 
-fn measure(engine: &Engine, limits: &Limits, contenders: &[Contender], runs: usize) -> Result<Vec<Measured>> {
-    let json = batch("Count", BATCH_EVENTS, |at| {
-        format!(r#"{{"account":"account-{}","n":{}}}"#, at * 7 % ACCOUNTS, at as i64 - 5_000)
-    });
+fn measure(
+    engine: &Engine,
+    limits: &Limits,
+    contenders: &[Contender],
+    whole: &Whole<'_>,
+    runs: usize,
+) -> Result<Vec<Measured>> {
+    let json = batch(KIND, BATCH_EVENTS, |at| json(at as u64));
     let bytes = batch("Record", BATCH_EVENTS, |at| format!("the payload of the event {at}, as it is"));
-    let one = batch("Count", 1, |_| r#"{"account":"account-1","n":1}"#.to_owned());
+    let one = batch(KIND, 1, |_| r#"{"account":"account-1","n":1}"#.to_owned());
     let mut instances = Vec::new();
     let mut starts = Vec::new();
     for contender in contenders {
@@ -190,20 +205,37 @@ fn measure(engine: &Engine, limits: &Limits, contenders: &[Contender], runs: usi
             }
         }
     }
+    let mut wholes = vec![Vec::new(); contenders.len()];
+    for run in 1..=runs {
+        for (contender, times) in contenders.iter().zip(&mut wholes) {
+            let us = whole.run(&contender.name, &contender.path)?;
+            progress(&format!(
+                "{run}/{runs} {}: {us:.2} us for an event of a projection",
+                contender.language
+            ));
+            times.push(Duration::from_secs_f64(us / 1e6));
+        }
+    }
     let us = |times: Vec<Duration>| median(times).as_secs_f64() * 1e6;
-    let measured = contenders.iter().zip(starts).zip(times);
+    let measured = contenders.iter().zip(starts).zip(times).zip(wholes);
     Ok(measured
-        .map(|((contender, start), (json, bytes, call))| Measured {
+        .map(|(((contender, start), (json, bytes, call)), whole)| Measured {
             language: contender.language,
             toolchain: contender.toolchain.clone(),
-            bytes: contender.wasm.len(),
+            bytes: contender.bytes,
             compile_ms: contender.compile.as_secs_f64() * 1e3,
             instantiate_ms: start.as_secs_f64() * 1e3,
             call_us: us(call),
             json_us: us(json),
             bytes_us: us(bytes),
+            whole_us: us(whole),
         })
         .collect())
+}
+
+fn json(at: u64) -> String {
+    let account = at * 7 % ACCOUNTS as u64;
+    format!(r#"{{"account":"account-{account}","n":{}}}"#, at as i64 - 5_000)
 }
 
 fn batch(kind: &str, count: usize, payload: impl Fn(usize) -> String) -> Vec<u8> {
@@ -235,20 +267,30 @@ fn table(measured: &[Measured]) -> Result<String> {
     let reference =
         measured.first().filter(|first| first.language == LANGUAGES[0].1).context("Rust is the reference")?;
     let mut text = String::from(
-        "| language | toolchain | size | compile | instantiate | a call | events of JSON | events of bytes |\n|---|---|---|---|---|---|---|---|\n",
+        "| language | toolchain | size | compile | instantiate | a call | events of JSON | events of bytes | a projection |\n|---|---|---|---|---|---|---|---|---|\n",
     );
-    for Measured { language, toolchain, bytes, compile_ms, instantiate_ms, call_us, json_us, bytes_us } in
-        measured
+    for Measured {
+        language,
+        toolchain,
+        bytes,
+        compile_ms,
+        instantiate_ms,
+        call_us,
+        json_us,
+        bytes_us,
+        whole_us,
+    } in measured
     {
         let size = match bytes / 1_000 {
             kilobytes @ 0..1_000 => format!("{kilobytes} KB"),
             kilobytes => format!("{:.1} MB", kilobytes as f64 / 1e3),
         };
         text.push_str(&format!(
-            "| {language} | {toolchain} | {size} | {:.2} s | {instantiate_ms:.2} ms | {call_us:.1} us | {:.2} ({json_us:.2} us) | {:.2} ({bytes_us:.2} us) |\n",
+            "| {language} | {toolchain} | {size} | {:.2} s | {instantiate_ms:.2} ms | {call_us:.1} us | {:.2} ({json_us:.2} us) | {:.2} ({bytes_us:.2} us) | {:.2} ({whole_us:.2} us) |\n",
             compile_ms / 1e3,
             reference.json_us / json_us,
             reference.bytes_us / bytes_us,
+            reference.whole_us / whole_us,
         ));
     }
     Ok(text)

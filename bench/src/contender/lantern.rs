@@ -12,14 +12,12 @@ use lantern::wasm::Engine;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The plugin's name.
-const NAME: &str = "orders";
 /// How often the status is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The read model in a data folder.
-pub fn database(folder: &Path) -> PathBuf {
-    DataDir::new(folder).read_model(NAME)
+/// The read model of a plugin in a data folder.
+pub fn database(folder: &Path, name: &str) -> PathBuf {
+    DataDir::new(folder).read_model(name)
 }
 
 /// Compiles the plugin into the cache of a data folder: a host compiles a plugin once in its life.
@@ -41,7 +39,7 @@ pub fn run(job: &Job, stop: &Stop) -> Result<Usage> {
     let mut config = Config { data_dir: job.folder.clone(), ..Config::default() };
     config.kafka.set("bootstrap.servers", job.servers.as_str());
     let options = Options { topics: Some(vec![job.topic.clone()]), ..Options::default() };
-    config.projections.insert(NAME.to_owned(), options);
+    config.projections.insert(job.name.clone(), options);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let host = Host::start(&config, "lantern-bench", job.events.is_some()).await?;

@@ -70,6 +70,9 @@ pub struct Job {
     /// The built plugin.
     #[arg(long)]
     pub plugin: PathBuf,
+    /// The plugin's name.
+    #[arg(long)]
+    pub name: String,
 }
 
 impl Job {
@@ -77,7 +80,7 @@ impl Job {
     pub fn database(&self) -> PathBuf {
         match self.contender {
             Contender::Usual | Contender::Best => self.folder.join("native.db"),
-            Contender::Lantern => lantern::database(&self.folder),
+            Contender::Lantern => lantern::database(&self.folder, &self.name),
         }
     }
 
