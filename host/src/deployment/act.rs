@@ -7,7 +7,6 @@ use super::{Action, Deployments, Error};
 use crate::catalog::{self, Wanted};
 use crate::projection::{self, Author, Status};
 use crate::read_model::{self, Durability};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -58,24 +57,6 @@ impl Deployments {
             self.inner.record(&outcome, by, None)?;
         }
         Ok(outcome)
-    }
-
-    /// A plugin's file was taken out of the plugins folder: its projection stops, its read model stays.
-    ///
-    /// # Errors
-    /// When the catalog cannot be written.
-    pub async fn file_removed(&self, path: &Path) -> Result<(), Error> {
-        let origin = path.display().to_string();
-        let Some((_, name)) = self.inner.catalog.file(&origin)? else { return Ok(()) };
-        self.inner.catalog.set_file(&origin, None)?;
-        let others = self.inner.catalog.files()?;
-        if others.iter().any(|(other, named)| *named == name && Path::new(other).exists()) {
-            return Ok(());
-        }
-        match self.act(&name, Action::Remove { purge: false }, &format!("{origin} was removed")).await {
-            Ok(_) | Err(Error::Unknown { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     pub(super) fn catalogued(&self, slot: &Slot) -> Result<catalog::Plugin, Error> {

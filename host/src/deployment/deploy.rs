@@ -4,20 +4,11 @@ use super::report::{Done, Outcome, Previous, RebuildState};
 use super::slot::{Slot, State};
 use super::{Artifact, Deployments, Error, Inner, persisted};
 use crate::catalog::{self, Wanted};
-use crate::plugin::{self, Digest, Kind, Plugin};
+use crate::plugin::{Digest, Kind, Plugin};
 use crate::projection::{self, Author, Projection, Status, Worker};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// What a plugin's file holds.
-pub(super) enum Found {
-    /// What was taken up from it before.
-    Before(Outcome),
-    /// A plugin that is to be deployed.
-    New(Arc<Plugin>),
-}
 
 impl Deployments {
     /// Deploys an artifact: starts it, swaps it in, or rebuilds its read model beside the live one. With
@@ -41,7 +32,11 @@ impl Deployments {
     }
 
     /// Makes a plugin of an artifact. One that is none goes into the history.
-    async fn load(&self, artifact: Artifact, expected: Option<&str>) -> Result<Arc<Plugin>, Error> {
+    pub(super) async fn load(
+        &self,
+        artifact: Artifact,
+        expected: Option<&str>,
+    ) -> Result<Arc<Plugin>, Error> {
         let by = artifact.origin.clone();
         let digest = Digest::of(&artifact.bytes).to_string();
         let plugin = match self.blocking(move |inner| inner.load(&artifact)).await {
@@ -64,7 +59,12 @@ impl Deployments {
     }
 
     /// Puts a plugin in the place of its name. `file` is the path that it was taken up from, if it was.
-    async fn place(&self, plugin: &Arc<Plugin>, preview: bool, file: Option<&str>) -> Result<Outcome, Error> {
+    pub(super) async fn place(
+        &self,
+        plugin: &Arc<Plugin>,
+        preview: bool,
+        file: Option<&str>,
+    ) -> Result<Outcome, Error> {
         let digest = plugin.digest.to_string();
         // While the plugin's place is held: before another file can come with the same name.
         let note = |deployed: &Result<Outcome, Error>, generation| -> Result<(), Error> {
@@ -119,46 +119,6 @@ impl Deployments {
             self.inner.unclaim(&plugin.name)?;
         }
         deployed
-    }
-
-    /// A plugin's file is there, or is another than before: deploys it, unless this very content was taken
-    /// up from this path already (somebody may have rolled it back since).
-    ///
-    /// # Errors
-    /// As [`Deployments::deploy`].
-    pub async fn file(&self, path: &Path) -> Result<Outcome, Error> {
-        let (this, path) = (self.clone(), path.to_owned());
-        self.to_its_end(async move { this.place_found(this.find(&path).await?).await }).await
-    }
-
-    /// Looks at a file, and loads what is new in it.
-    pub(super) async fn find(&self, path: &Path) -> Result<Found, Error> {
-        let origin = path.display().to_string();
-        let read = path.to_owned();
-        let bytes = match self.blocking(move |_| Ok(plugin::read(&read)?)).await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.inner.record(&rejected("", "", 0), &origin, Some(&error.to_string()))?;
-                return Err(error);
-            }
-        };
-        let digest = Digest::of(&bytes).to_string();
-        if let Some((taken, name)) = self.inner.catalog.file(&origin)?
-            && taken == digest
-            && let Some(generation) = self.inner.generation(&name)
-        {
-            let result = Done::Unchanged;
-            return Ok(Found::Before(Outcome { name, digest, result, generation, pause_us: None }));
-        }
-        Ok(Found::New(self.load(Artifact { bytes, origin }, None).await?))
-    }
-
-    /// Puts what a file holds in its place.
-    pub(super) async fn place_found(&self, found: Found) -> Result<Outcome, Error> {
-        match found {
-            Found::Before(outcome) => Ok(outcome),
-            Found::New(plugin) => self.place(&plugin, false, Some(&plugin.origin)).await,
-        }
     }
 
     /// Runs something to its end, also when whoever asked for it goes away meanwhile: a projection that is
@@ -231,23 +191,6 @@ impl Deployments {
         }
         let generation = self.begin_rebuild(slot, state, &author, preview).await?;
         Ok(outcome(if preview { Done::Previewing } else { Done::Rebuilding }, generation))
-    }
-
-    /// Refuses a second file with a plugin of the same name, which would be in the place of the first.
-    pub(super) fn refuse_twins(&self, plugin: &Plugin, is_running: bool) -> Result<(), Error> {
-        let origin = Path::new(&plugin.origin);
-        if !is_running || !origin.exists() {
-            return Ok(());
-        }
-        for (other, name) in self.inner.catalog.files()? {
-            let is_other = name == plugin.name && other != plugin.origin && Path::new(&other).exists();
-            // The same content twice is no contradiction.
-            let taken = self.inner.catalog.file(&other)?.map(|(digest, _)| digest);
-            if is_other && taken != Some(plugin.digest.to_string()) {
-                return Err(Error::Twice { origin: plugin.origin.clone(), name, other });
-            }
-        }
-        Ok(())
     }
 
     fn start_first(&self, slot: &Arc<Slot>, state: &mut State, plugin: &Arc<Plugin>) -> Result<(), Error> {
@@ -386,7 +329,7 @@ impl Deployments {
 }
 
 /// What is said of an artifact that is not taken.
-fn rejected(name: &str, digest: &str, generation: u32) -> Outcome {
+pub(super) fn rejected(name: &str, digest: &str, generation: u32) -> Outcome {
     Outcome {
         name: name.to_owned(),
         digest: digest.to_owned(),

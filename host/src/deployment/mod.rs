@@ -5,6 +5,7 @@
 //! * [`Deployments`]: asks for all of this, from any thread.
 //! * `artifacts`: what was deployed, kept by digest.
 //! * `deploy`: a new artifact: start, swap or rebuild.
+//! * `file`: plugins that come as files.
 //! * `beside`: what is built beside a live generation.
 //! * `act`: what people ask of a plugin that is there: rollback, reset, pause, remove.
 //! * `promote`: makes a generation the live one.
@@ -24,6 +25,7 @@ mod artifacts;
 mod beside;
 mod deploy;
 mod error;
+mod file;
 pub mod generations;
 mod handlers;
 pub mod persisted;

@@ -1,7 +1,7 @@
 //! After a start: takes up what the catalog, the links and the files say. The link is right about what is
 //! live, whatever moment the process was killed at.
 
-use super::deploy::Found;
+use super::file::Found;
 use super::report::{Done, Outcome};
 use super::slot::{Slot, State};
 use super::{Deployments, Error};

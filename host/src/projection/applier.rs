@@ -1,7 +1,10 @@
 //! Batches through the plugin into the read model, and, when one fails, the event at fault.
 
+mod error;
 #[cfg(test)]
 mod tests;
+
+pub use error::Error;
 
 use super::batch::{Batch, Place};
 use super::poison::Poison;
@@ -9,50 +12,14 @@ use super::session::Session;
 use super::writer::{self, Job, Write};
 use crate::plugin::Plugin;
 use crate::read_model;
-use crate::wasm::{self, CallError, Engine, Instance, Limits};
-use lantern_contract::frame;
+use crate::wasm::{CallError, Engine, Instance, Limits};
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, TryRecvError};
 use std::time::Duration;
 
 /// Memory of finished batches that is kept for the next ones.
 const SPARE_MAX: usize = 3;
-
-/// Why batches are no longer applied.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// An event is at fault, or the plugin at that event.
-    #[error("{0}")]
-    Poison(Poison),
-    /// The read model cannot be written.
-    #[error(transparent)]
-    ReadModel(read_model::Error),
-    /// The plugin cannot be started.
-    #[error("the plugin does not start: {0}")]
-    Plugin(#[from] wasm::Error),
-    /// A thread of the projection could not be started.
-    #[error("the system has no thread for the projection: {0}")]
-    NoThread(io::Error),
-    /// A thread of the projection has ended, as it should not.
-    #[error("{0}; to go on from there, restart the host")]
-    Ended(String),
-    /// A frame of the host's own is not as it was written.
-    #[error("the host's own frame: {0}. This is a fault of Lantern: please report it")]
-    Frame(#[from] frame::Error),
-}
-
-impl Error {
-    /// Whether the same may succeed later, without anybody changing the plugin or the events.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Error::ReadModel(error) => error.is_transient(),
-            Error::NoThread(_) => true,
-            Error::Poison(_) | Error::Plugin(_) | Error::Ended(_) | Error::Frame(_) => false,
-        }
-    }
-}
 
 /// Why one try of some events failed. Nothing of it is left.
 enum Failed {

@@ -141,3 +141,24 @@ fn serve<'s>(log: &Log<'_>, broker: &'s Site) -> Result<Option<lantern_tests::si
         }
     }
 }
+
+// A script asks by `run --once` whether everything is applied: where a projection cannot even be started, it is not.
+#[test]
+fn run_once_fails_where_a_projection_cannot_be_started() -> Result<()> {
+    each_log(|log| {
+        let (site, topic) = ledger_site(log, "kept")?;
+        let host = start_filled(&site, &topic, 1, entries(0, 0..5))?;
+        host.terminate()?;
+        ensure!(site.run_once()?.status.success());
+        for kept in fs::read_dir(site.data().join("plugins"))? {
+            fs::write(kept?.path(), b"what a sick disk gives")?;
+        }
+        let output = site.run_once()?;
+        let said = transcript(&output);
+        ensure!(output.status.code() == Some(1), "{said}");
+        for words in ["ledger: halted: ", "this is not the plugin that was kept here"] {
+            ensure!(said.contains(words), "{words}\n{said}");
+        }
+        Ok(())
+    })
+}

@@ -105,15 +105,17 @@ fn what_is_no_command_is_passed_over() {
     send(&site, "a", "Deposit", "1", &[("ce_replytopic", "nowhere")]);
     send(&site, "a", "Deposit", "1", &[("ce_replytopic", "accounts")]);
     let long = "a".repeat(100_000);
-    for topic in
-        ["accounts.commands", "orders", "orders.decisions", "orders.commands", "__own", "no name", &long]
-    {
+    // A topic's own length, but not that of the decisions beside it.
+    let longest = "a".repeat(249);
+    let (own, of_others) =
+        (["accounts.commands", "__own", "."], ["orders", "orders.decisions", "orders.commands"]);
+    for topic in own.into_iter().chain(of_others).chain(["no name", &long, &longest]) {
         send(&site, "a", "Deposit", "1", &[("ce_replytopic", topic)]);
     }
-    await_events(&account, "a", 9);
-    assert_eq!(account.accepted(command("a", "Deposit", "1")).version, 10);
+    await_events(&account, "a", 11);
+    assert_eq!(account.accepted(command("a", "Deposit", "1")).version, 12);
     account.stop();
-    assert_eq!(site.read("accounts").len(), 10);
+    assert_eq!(site.read("accounts").len(), 12);
     for topic in ["orders", "orders.decisions", "orders.commands"] {
         assert!(site.read(topic).is_empty(), "an answer is in {topic}");
     }
@@ -165,5 +167,28 @@ fn no_command_of_a_topic_is_lost_when_others_ask_at_the_same_time() {
     producer.flush(PATIENCE).unwrap();
     await_events(&account, "a", 50);
     site.runtime.block_on(asking).unwrap();
+    account.stop();
+}
+
+// A command in a partition that nobody reads is one that nobody decides, and nobody is told.
+#[test]
+fn commands_in_partitions_that_are_added_are_decided() {
+    let site = Site::new();
+    let account = site.start_as("one", 1, FROM_TOPICS());
+    send(&site, "a", "Deposit", "1", &[]);
+    await_events(&account, "a", 1);
+    let options = log::Options::new(&site.servers);
+    log::Admin::new(&options).unwrap().set_partitions("accounts.commands", 3).unwrap();
+    let producer = log::Producer::new(&options).unwrap();
+    let headers: [(&str, &[u8]); 2] = [("ce_type", b"Deposit"), ("ce_id", b"c-1")];
+    producer.send("accounts.commands", Some(b"a"), Some(b"2"), &headers, Some(2), None).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    // It is not asked while it reads the log again.
+    while site.read("accounts").len() < 2 {
+        assert!(std::time::Instant::now() < deadline, "the command is not decided");
+    }
+    account.wait(State::Live);
+    await_events(&account, "a", 2);
     account.stop();
 }
