@@ -178,10 +178,13 @@ fn commands_in_partitions_that_are_added_are_decided() {
     send(&site, "a", "Deposit", "1", &[]);
     await_events(&account, "a", 1);
     let options = log::Options::new(&site.servers);
-    log::Admin::new(&options).unwrap().set_partitions("accounts.commands", 3).unwrap();
+    let count = log::Client::new(&options).unwrap().partitions("accounts.commands").unwrap().len();
+    log::Admin::new(&options).unwrap().set_partitions("accounts.commands", count + 1).unwrap();
     let producer = log::Producer::new(&options).unwrap();
     let headers: [(&str, &[u8]); 2] = [("ce_type", b"Deposit"), ("ce_id", b"c-1")];
-    producer.send("accounts.commands", Some(b"a"), Some(b"2"), &headers, Some(2), None).unwrap();
+    producer
+        .send("accounts.commands", Some(b"a"), Some(b"2"), &headers, i32::try_from(count).ok(), None)
+        .unwrap();
     producer.flush(PATIENCE).unwrap();
     let deadline = std::time::Instant::now() + PATIENCE;
     // It is not asked while it reads the log again.
