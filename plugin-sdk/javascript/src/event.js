@@ -104,8 +104,8 @@ export class Event {
     const events = this._events;
     const length = events.words[this._at + 10];
     // In the fewest steps, where the frame is text already.
-    const isText = typeof events.source === "string" && length !== NONE;
-    const source = isText ? events.source.substr(events.words[this._at + 9], length) : this.text;
+    const isText = events.isAscii && length !== NONE;
+    const source = isText ? events.characters.substr(events.words[this._at + 9], length) : this.text;
     try {
       return readJson(source, type);
     } catch (error) {

@@ -3,7 +3,7 @@
 
 import { Arena, outside, utf8, values } from "./arena.js";
 import { MangledFrame } from "./errors.js";
-import { asciiOf, decode, encode } from "./text.js";
+import { encode, isAscii, latin1, textOf } from "./text.js";
 
 export const NONE = 0xffffffff;
 export const EVENTS = 1;
@@ -56,8 +56,12 @@ export class Events {
     this.count = layout.count;
     this.texts = layout.texts;
     this.arena = layout.arena;
-    // The arena as one text, where positions are the same in both: null where it is not ASCII, undefined before it is asked for.
-    this.source = undefined;
+    // Headers lie anywhere in the arena, not only where words do.
+    this.view = new DataView(this.arena.buffer, this.arena.byteOffset);
+    // The arena as one text of a character for each byte, so that positions are the same in both, once it was asked for. Headers
+    // lie between, so that it is rarely ASCII as a whole where there are some; its parts are all the same.
+    this.characters = undefined;
+    this.isAscii = false;
     if (layout.stride % 4 === 0) {
       this.words = layout.words;
       this.base = layout.indexAt >> 2;
@@ -100,12 +104,16 @@ export class Events {
   }
 
   #headers(at, end) {
+    const from = this.words[at + 11];
     let used = this.words[at + 12] * 12;
-    if (this.words[at + 11] + used > end) throw outside("the headers");
-    for (const [, pos, length] of this.entries(at)) {
+    const last = from + used;
+    if (last > end) throw outside("the headers");
+    const view = this.view;
+    for (let entry = from; entry < last; entry += 12) {
+      const length = view.getUint32(entry + 8, true);
       if (length === NONE) continue;
       used += length;
-      if (pos + length > end) throw outside("a header");
+      if (view.getUint32(entry + 4, true) + length > end) throw outside("a header");
     }
     return used;
   }
@@ -117,7 +125,7 @@ export class Events {
 
   /** The headers of an item: the number of the name, position and length of the value. */
   *entries(at) {
-    const view = new DataView(this.arena.buffer, this.arena.byteOffset);
+    const view = this.view;
     const count = this.words[at + 12];
     for (let n = 0, pos = this.words[at + 11]; n < count; n++, pos += 12) {
       yield [view.getUint32(pos, true), view.getUint32(pos + 4, true), view.getUint32(pos + 8, true)];
@@ -139,9 +147,12 @@ export class Events {
 
   /** A key or payload as text; throws for what is no UTF-8. */
   text(pos, length) {
-    if (this.source === undefined) this.source = asciiOf(this.arena);
-    if (this.source !== null) return this.source.substr(pos, length);
-    return decode(this.arena.subarray(pos, pos + length));
+    if (this.characters === undefined) {
+      this.characters = latin1(this.arena);
+      this.isAscii = isAscii(this.arena);
+    }
+    const characters = this.characters.substr(pos, length);
+    return this.isAscii ? characters : textOf(characters);
   }
 
   /** A 64-bit integer of an item: a number where that is exact, else a bigint. */

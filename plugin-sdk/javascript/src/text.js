@@ -8,7 +8,7 @@ const Bytes = Uint8Array;
 const { btoa: base64Of, unescape: bytesOf, encodeURIComponent: utf8Of } = globalThis;
 
 /** The bytes as a text of as many characters, each of the byte's number. */
-function latin1(bytes) {
+export function latin1(bytes) {
   if (bytes.toBase64) return atob(bytes.toBase64());
   let text = "";
   for (let at = 0; at < bytes.length; at += 8192) {
@@ -29,16 +29,18 @@ export function encode(text) {
   return encoder.encode(text);
 }
 
-/** The bytes as one text of as many characters, if all of them are ASCII, or else null. */
-export function asciiOf(bytes) {
-  return isAscii(bytes) ? latin1(bytes) : null;
+const NOT_ASCII = /[^\0-\x7f]/;
+
+/** Text of UTF-8, each of whose bytes is a character here; throws for what is none. */
+export function textOf(characters) {
+  return NOT_ASCII.test(characters) ? decodeURIComponent(escape(characters)) : characters;
 }
 
 /** A text that is the same for the same bytes, and for no others. */
 export const nameOfBytes = Uint8Array.prototype.toHex ? (bytes) => bytes.toHex() : latin1;
 
-/** Looked at by four bytes, sixteen times in a step: that is what an interpreter is quickest at. */
-function isAscii(bytes) {
+/** Whether all bytes are ASCII. Looked at by four bytes, sixteen times in a step: that is what an interpreter is quickest at. */
+export function isAscii(bytes) {
   let at = 0;
   let all = 0;
   if (bytes.byteOffset % 4 === 0) {
