@@ -7,15 +7,14 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// The name of the plugin that everybody is compared with, `examples/orders`.
-const PLUGIN: &str = "orders";
-
 /// Where everybody works.
 pub struct Site {
     /// The folder of all.
     pub folder: PathBuf,
     /// The built plugin.
     pub plugin: PathBuf,
+    /// The plugin's name.
+    pub name: String,
 }
 
 impl Site {
@@ -47,7 +46,7 @@ impl Site {
             events,
             folder,
             plugin: self.plugin.clone(),
-            name: PLUGIN.into(),
+            name: self.name.clone(),
         })
     }
 }

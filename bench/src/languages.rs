@@ -208,12 +208,9 @@ fn measure(
     let mut wholes = vec![Vec::new(); contenders.len()];
     for run in 1..=runs {
         for (contender, times) in contenders.iter().zip(&mut wholes) {
-            let us = whole.run(&contender.name, &contender.path)?;
-            progress(&format!(
-                "{run}/{runs} {}: {us:.2} us for an event of a projection",
-                contender.language
-            ));
-            times.push(Duration::from_secs_f64(us / 1e6));
+            let time = whole.run(&contender.name, &contender.path)?;
+            progress(&format!("{run}/{runs} {}: {time:?} for an event of a projection", contender.language));
+            times.push(time);
         }
     }
     let us = |times: Vec<Duration>| median(times).as_secs_f64() * 1e6;

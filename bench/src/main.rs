@@ -147,7 +147,7 @@ impl Bench {
             let log = Log::open(self.kafka.as_deref(), folder)?;
             return commands::run(&log, folder, self.runs, &self.of_commands, self.json);
         }
-        let site = Site { folder: folder.to_owned(), plugin: self.plugin(folder)? };
+        let site = Site { folder: folder.to_owned(), plugin: self.plugin(folder)?, name: "orders".into() };
         contender::warm_up(&site.folder_of(contender::Contender::Lantern), &site.plugin)?;
         let log = Log::open(self.kafka.as_deref(), folder)?;
         if self.deployments {

@@ -3,12 +3,12 @@
 
 use super::{ACCOUNTS, KIND};
 use crate::child::{Part, Site};
-use crate::contender::{Contender, Job, warm_up};
+use crate::contender::{Contender, warm_up};
 use crate::log::Log;
 use crate::report::progress;
 use anyhow::{Result, ensure};
 use lantern::log::Producer;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Enough for the slowest to be busy for some seconds.
@@ -41,17 +41,16 @@ impl<'a> Whole<'a> {
         Ok(Whole { log, topic, folder })
     }
 
-    /// Applies all of it with a plugin, in a process of its own, from an empty read model. Answers microseconds for an event.
+    /// Applies all of it with a plugin, in a process of its own, from an empty read model. Answers how long an event takes.
     ///
     /// # Errors
     /// When the projection halts.
-    pub fn run(&self, name: &str, plugin: &Path) -> Result<f64> {
-        let site = Site { folder: self.folder.join(name), plugin: PathBuf::from(plugin) };
+    pub fn run(&self, name: &str, plugin: &Path) -> Result<Duration> {
+        let site = Site { folder: self.folder.join(name), plugin: plugin.to_owned(), name: name.to_owned() };
         let job = site.job(Contender::Lantern, self.log.servers(), &self.topic, Some(EVENTS))?;
-        let job = Job { name: name.to_owned(), ..job };
         warm_up(&job.folder, plugin)?;
         let usage = Part::contend(&job)?.usage()?;
         ensure!(usage.events == EVENTS, "{name} applied {} events of {EVENTS}", usage.events);
-        Ok(1e6 / usage.events_per_s)
+        Ok(Duration::from_secs_f64(1.0 / usage.events_per_s))
     }
 }

@@ -175,22 +175,23 @@ fn for_answers(client: &Client, topic: &str) -> Result<Result<i32, String>, log:
     if topic.ends_with(record::DECISIONS) || topic.ends_with(record::COMMANDS) {
         return Ok(Err("it is of a type of aggregate".to_owned()));
     }
+    // That there is none is an answer; what else may be over by itself is not.
+    let look = |topic: &str| match client.partitions(topic) {
+        found @ (Ok(_) | Err(log::Error::TopicMissing { .. })) => Ok(found),
+        Err(error) if error.may_pass(true) => Err(error),
+        refused => Ok(refused),
+    };
     let decisions = record::decisions_topic(topic);
     if decisions.len() <= TOPIC_BYTES_MAX {
-        match client.partitions(&decisions) {
+        match look(&decisions)? {
             Err(log::Error::TopicMissing { .. }) => {}
             Ok(_) => return Ok(Err("it has the events of a type of aggregate".to_owned())),
-            Err(error) if error.may_pass(true) => return Err(error),
             // There may be one.
             Err(error) => return Ok(Err(error.to_string())),
         }
     }
-    match client.partitions(topic) {
-        Ok(partitions) => Ok(i32::try_from(partitions.len()).map_err(|error| error.to_string())),
-        Err(error @ log::Error::TopicMissing { .. }) => Ok(Err(error.to_string())),
-        Err(error) if error.may_pass(true) => Err(error),
-        Err(error) => Ok(Err(error.to_string())),
-    }
+    let found = look(topic)?.map_err(|error| error.to_string());
+    Ok(found.and_then(|partitions| i32::try_from(partitions.len()).map_err(|error| error.to_string())))
 }
 
 /// The command that a record is, or why it is none.

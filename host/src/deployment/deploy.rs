@@ -25,24 +25,25 @@ impl Deployments {
     ) -> Result<Outcome, Error> {
         let (this, expected) = (self.clone(), expected.map(str::to_owned));
         self.to_its_end(async move {
-            let plugin = this.load(artifact, expected.as_deref()).await?;
+            let digest = Digest::of(&artifact.bytes).to_string();
+            let plugin = this.load(artifact, &digest, expected.as_deref()).await?;
             this.place(&plugin, preview, None).await
         })
         .await
     }
 
-    /// Makes a plugin of an artifact. One that is none goes into the history.
+    /// Makes a plugin of an artifact of this digest. One that is none goes into the history.
     pub(super) async fn load(
         &self,
         artifact: Artifact,
+        digest: &str,
         expected: Option<&str>,
     ) -> Result<Arc<Plugin>, Error> {
         let by = artifact.origin.clone();
-        let digest = Digest::of(&artifact.bytes).to_string();
         let plugin = match self.blocking(move |inner| inner.load(&artifact)).await {
             Ok(plugin) => plugin,
             Err(error) => {
-                let outcome = rejected(expected.unwrap_or_default(), &digest, 0);
+                let outcome = rejected(expected.unwrap_or_default(), digest, 0);
                 self.inner.record(&outcome, &by, Some(&error.to_string()))?;
                 return Err(error);
             }
@@ -52,7 +53,7 @@ impl Deployments {
                 "{by}: the plugin calls itself {:?}, not {expected:?}: deploy it under its own name",
                 plugin.name
             );
-            self.inner.record(&rejected(expected, &digest, 0), &by, Some(&reason))?;
+            self.inner.record(&rejected(expected, digest, 0), &by, Some(&reason))?;
             return Err(Error::Rejected { reason });
         }
         Ok(plugin)

@@ -45,7 +45,7 @@ impl Deployments {
             let result = Done::Unchanged;
             return Ok(Found::Before(Outcome { name, digest, result, generation, pause_us: None }));
         }
-        Ok(Found::New(self.load(Artifact { bytes, origin }, None).await?))
+        Ok(Found::New(self.load(Artifact { bytes, origin }, &digest, None).await?))
     }
 
     /// Puts what a file holds in its place.
@@ -63,10 +63,12 @@ impl Deployments {
             return Ok(());
         }
         for (other, name) in self.inner.catalog.files()? {
-            let is_other = name == plugin.name && other != plugin.origin && Path::new(&other).exists();
+            if name != plugin.name || other == plugin.origin || !Path::new(&other).exists() {
+                continue;
+            }
             // The same content twice is no contradiction.
             let taken = self.inner.catalog.file(&other)?.map(|(digest, _)| digest);
-            if is_other && taken != Some(plugin.digest.to_string()) {
+            if taken != Some(plugin.digest.to_string()) {
                 return Err(Error::Twice { origin: plugin.origin.clone(), name, other });
             }
         }

@@ -1,8 +1,8 @@
 //! After a start: takes up what the catalog, the links and the files say. The link is right about what is
 //! live, whatever moment the process was killed at.
 
+use super::deploy::rejected;
 use super::file::Found;
-use super::report::{Done, Outcome};
 use super::slot::{Slot, State};
 use super::{Deployments, Error};
 use crate::catalog::{self, Wanted};
@@ -193,13 +193,7 @@ impl Deployments {
             Err(error) => {
                 self.inner.catalog.set_build(&slot.name, None)?;
                 state.generations.delete(build.generation)?;
-                let given_up = Outcome {
-                    name: slot.name.clone(),
-                    digest: build.digest.clone(),
-                    result: Done::Rejected,
-                    generation: build.generation,
-                    pause_us: None,
-                };
+                let given_up = rejected(&slot.name, &build.digest, build.generation);
                 return self.inner.record(&given_up, "its rebuild", Some(&error.to_string()));
             }
         };
@@ -249,13 +243,7 @@ impl Deployments {
         state.author = Some(self.author_of(&fallback, state.generations.path(live)).await?);
         self.inner.catalog.put(&catalog::Plugin { digest: fallback, fallback: None, ..known })?;
         self.show(slot)?;
-        let outcome = Outcome {
-            name: slot.name.clone(),
-            digest: put_back.digest.clone(),
-            result: Done::Rejected,
-            generation: state.generations.live().unwrap_or(0),
-            pause_us: None,
-        };
+        let outcome = rejected(&slot.name, &put_back.digest, state.generations.live().unwrap_or(0));
         self.inner.record(&outcome, "its trial", Some(&put_back.reason))
     }
 }

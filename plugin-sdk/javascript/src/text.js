@@ -19,7 +19,7 @@ export function latin1(bytes) {
 
 /** Reads UTF-8; throws for what is none. */
 export function decode(bytes) {
-  return decoder ? decoder.decode(bytes) : decodeURIComponent(escape(latin1(bytes)));
+  return decoder ? decoder.decode(bytes) : textOf(latin1(bytes));
 }
 
 /** Writes UTF-8; throws for what is no Unicode. */

@@ -159,11 +159,7 @@ impl Writer {
             self.aggregates.clear();
             // They are read again.
             self.pending.clear();
-            let left = match left {
-                Left::Log(error) if error.may_pass(self.was_let_in) => Left::Pause(error.to_string()),
-                left => left,
-            };
-            match left {
+            let (reason, passes) = match left {
                 Left::Stopped => {
                     self.show(State::Stopped, None);
                     return self.refuse_waiting();
@@ -172,33 +168,31 @@ impl Writer {
                     tracing::error!(aggregate = self.domain.name, "fenced: {reason}");
                     return self.end(State::Fenced, reason);
                 }
-                Left::Log(error) => {
-                    tracing::error!(aggregate = self.domain.name, "halted: {error}");
-                    return self.end(State::Halted, error.to_string());
-                }
-                Left::Halt(reason) => {
-                    tracing::error!(aggregate = self.domain.name, "halted: {reason}");
-                    return self.end(State::Halted, reason);
-                }
                 Left::Again(reason) => {
                     if !std::mem::replace(&mut was_again, true) {
                         tracing::warn!(aggregate = self.domain.name, "reading the log again: {reason}");
                     }
+                    continue;
                 }
-                Left::Pause(reason) => {
-                    if self.status.borrow().rounds > rounds {
-                        backoff = BACKOFF_FIRST;
-                        said = None;
-                    }
-                    if said.as_ref() != Some(&reason) {
-                        tracing::warn!(aggregate = self.domain.name, "paused, trying again: {reason}");
-                        said = Some(reason.clone());
-                    }
-                    self.show(State::Paused, Some(reason));
-                    self.rest(backoff);
-                    backoff = (backoff * 2).min(BACKOFF_MAX);
-                }
+                Left::Pause(reason) => (reason, true),
+                Left::Halt(reason) => (reason, false),
+                Left::Log(error) => (error.to_string(), error.may_pass(self.was_let_in)),
+            };
+            if !passes {
+                tracing::error!(aggregate = self.domain.name, "halted: {reason}");
+                return self.end(State::Halted, reason);
             }
+            if self.status.borrow().rounds > rounds {
+                backoff = BACKOFF_FIRST;
+                said = None;
+            }
+            if said.as_ref() != Some(&reason) {
+                tracing::warn!(aggregate = self.domain.name, "paused, trying again: {reason}");
+                said = Some(reason.clone());
+            }
+            self.show(State::Paused, Some(reason));
+            self.rest(backoff);
+            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 
