@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
-from operator import add
+from operator import add, eq
 from struct import Struct, error as StructError
 from typing import NamedTuple
 
@@ -111,14 +111,47 @@ class Events:
         texts = len(self.texts)
         if max(self.topics.tolist(), default=-1) >= texts or max(self.kinds, default=-1) >= texts:
             raise outside("the topic or type")
-        used = _used(self.keys, self.key_lens, len(self.arena), "the key")
-        used += _used(self.payloads, self.payload_lens, len(self.arena), "the payload")
+        end = len(self.arena)
+        keys_end, keys_used = _extent(self.keys, self.key_lens)
+        payloads_end, payloads_used = _extent(self.payloads, self.payload_lens)
+        if keys_end > end:
+            raise outside("the key")
+        if payloads_end > end:
+            raise outside("the payload")
+        used = keys_used + payloads_used
         if any(self.headers_count.tolist()):
-            used += self._check_headers()
+            block = self._headers_block()
+            used += self._check_headers() if block is None else self._check_block(block)
+            if block is not None:
+                end -= len(block)
         if used > len(self.arena):
             raise MangledFrame("bounds", "its items use bytes of the arena twice")
-        # The arena as one text, where positions are the same in both.
-        self.text = str(self.arena, "ascii") if self.arena.isascii() else None
+        # What is before the headers as one text, where positions are the same in both.
+        body = self.arena[:end]
+        self.text = str(body, "ascii") if payloads_end <= end and body.isascii() else None
+
+    def _headers_block(self) -> bytes | None:
+        """The headers of all events, where they are as the host writes them: one behind the other, at the arena's end."""
+        sizes = [count * _HEADER_ENTRY.size for count in self.headers_count]
+        start = len(self.arena) - sum(sizes)
+        if start < 0 or sys.byteorder == "big":
+            return None
+        is_next = map(eq, self.headers_at, accumulate(sizes, initial=start))
+        # Those of an event without headers are nowhere.
+        if not all(here or not size for here, size in zip(is_next, sizes, strict=False)):
+            return None
+        return self.arena[start:]
+
+    def _check_block(self, block: bytes) -> int:
+        """How many bytes the headers of all events use, checked as columns."""
+        words = memoryview(block).cast("I")
+        names, positions, lengths = words[0::3].tolist(), words[1::3].tolist(), words[2::3].tolist()
+        if max(names) >= len(self.texts):
+            raise outside("a header's name")
+        end, used = _extent(positions, lengths)
+        if end > len(self.arena):
+            raise outside("a header")
+        return len(block) + used
 
     def _check_headers(self) -> int:
         end = len(self.arena)
@@ -152,14 +185,12 @@ class Events:
             yield self.texts[name], self.part(value, length)
 
 
-def _used(positions: list[int], lengths: list[int], end: int, what: str) -> int:
-    """How many bytes keys or payloads use, all of which must lie in the arena."""
+def _extent(positions: list[int], lengths: list[int]) -> tuple[int, int]:
+    """Where the last of keys, payloads or headers ends, and how many bytes they use."""
     if max(lengths, default=0) == NONE:
         there = [(pos, length) for pos, length in zip(positions, lengths, strict=True) if length != NONE]
         positions, lengths = [pos for pos, _ in there], [length for _, length in there]
-    if max(map(add, positions, lengths), default=0) > end:
-        raise outside(what)
-    return sum(lengths)
+    return max(map(add, positions, lengths), default=0), sum(lengths)
 
 
 class Rows:
@@ -280,18 +311,21 @@ def write_events(events: Iterable[NewEvent]) -> bytes:
     def optional(data: bytes | None) -> tuple[int, int]:
         return (0, NONE) if data is None else _put(arena, data)
 
-    count = 0
+    items = []
+    # Of each event its headers, which stand behind everything else.
+    entries: list[bytes] = []
     for event in events:
         topic, kind = intern(event.topic), intern(event.type)
         key, payload = optional(event.key), optional(event.payload)
-        entries = bytearray()
-        for name, value in event.headers:
-            entries += _HEADER_ENTRY.pack(intern(name), *optional(value))
-        headers, _ = _put(arena, bytes(entries))
-        index += _EVENT.pack(
-            event.offset, event.timestamp_ms, topic, event.partition, kind, *key, *payload, headers, len(event.headers), 0
-        )
-        count += 1
+        entries.append(b"".join(_HEADER_ENTRY.pack(intern(name), *optional(value)) for name, value in event.headers))
+        items.append((event.offset, event.timestamp_ms, topic, event.partition, kind, *key, *payload))
+    count = len(items)
+    if any(entries):
+        arena += bytes(-len(arena) % 4)
+    for item, headers in zip(items, entries, strict=True):
+        at = len(arena) if headers else 0
+        arena += headers
+        index += _EVENT.pack(*item, at, len(headers) // _HEADER_ENTRY.size, 0)
     return _frame(EVENTS, count, _EVENT.size, list(dictionary.values()), index, arena)
 
 

@@ -27,7 +27,16 @@ pub struct NewEvent<'a> {
     pub payload: Option<&'a [u8]>,
 }
 
+/// Where an event of the index has the position of its headers, and how many there are.
+const HEADERS_POS: usize = 44;
+const HEADERS_COUNT: usize = 48;
+/// What headers of a frame are aligned to within the arena.
+const HEADERS_ALIGN: usize = 4;
+
 /// Writes frames of events, reusing its memory.
+///
+/// The headers of all events stand one behind the other at the end of the arena, as words: before them there is then only what
+/// events consist of, which is often ASCII as a whole, and a reader in an interpreted language goes through either in few steps.
 #[derive(Debug, Default)]
 pub struct Writer {
     builder: Builder,
@@ -53,7 +62,8 @@ impl Writer {
         let (key_pos, key_len) = optional(event.key);
         let (payload_pos, payload_len) = optional(event.payload);
         let mut headers_count = 0;
-        self.headers.clear();
+        // Counted from the first header of the frame, until it is known where that stands.
+        let headers_at = self.headers.len() as u32;
         for (name, value) in headers {
             let name = builder.intern(name, 2 + headers_count as usize);
             let (pos, len) = value.map_or((0, NONE), |bytes| builder.append(bytes));
@@ -62,7 +72,7 @@ impl Writer {
             }
             headers_count += 1;
         }
-        let (headers_pos, _) = builder.append(&self.headers);
+        let headers_pos = if headers_count == 0 { 0 } else { headers_at };
         let index = &mut builder.index;
         index.extend_from_slice(&event.offset.to_le_bytes());
         index.extend_from_slice(&event.timestamp_ms.to_le_bytes());
@@ -86,12 +96,36 @@ impl Writer {
 
     /// About how many bytes the frame will have.
     pub fn size_bytes(&self) -> usize {
-        self.builder.size()
+        self.builder.size() + self.headers_padding() + self.headers.len()
     }
 
     /// Writes the frame into `out`, replacing what it held, and starts over.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if !self.headers.is_empty() {
+            self.place_headers();
+        }
         self.builder.finish(Kind::Events, STRIDE, out);
+    }
+
+    fn place_headers(&mut self) {
+        let padding = self.headers_padding();
+        let builder = &mut self.builder;
+        builder.append(&[0; HEADERS_ALIGN][..padding]);
+        let (start, _) = builder.append(&self.headers);
+        self.headers.clear();
+        for row in builder.index.chunks_exact_mut(STRIDE as usize) {
+            if u32_at(row, HEADERS_COUNT) > 0 {
+                let pos = start + u32_at(row, HEADERS_POS);
+                row[HEADERS_POS..HEADERS_COUNT].copy_from_slice(&pos.to_le_bytes());
+            }
+        }
+    }
+
+    fn headers_padding(&self) -> usize {
+        if self.headers.is_empty() {
+            return 0;
+        }
+        self.builder.arena.len().next_multiple_of(HEADERS_ALIGN) - self.builder.arena.len()
     }
 }
 
@@ -172,10 +206,10 @@ impl<'a> Event<'a> {
         };
         let key = take(u32_at(row, 28), u32_at(row, 32), "the key")?;
         let payload = take(u32_at(row, 36), u32_at(row, 40), "the payload")?;
-        let headers_bytes = u64::from(u32_at(row, 48)) * HEADER_ENTRY_BYTES as u64;
+        let headers_bytes = u64::from(u32_at(row, HEADERS_COUNT)) * HEADER_ENTRY_BYTES as u64;
         let headers_bytes =
             u32::try_from(headers_bytes).ok().filter(|bytes| *bytes != NONE).ok_or(bounds("the headers"))?;
-        let headers = take(u32_at(row, 44), headers_bytes, "the headers")?.unwrap_or_default();
+        let headers = take(u32_at(row, HEADERS_POS), headers_bytes, "the headers")?.unwrap_or_default();
         for entry in headers.chunks_exact(HEADER_ENTRY_BYTES) {
             take(u32_at(entry, 4), u32_at(entry, 8), "a header")?;
         }

@@ -109,6 +109,46 @@ const PLACED: NewEvent<'_> = NewEvent {
     payload: Some(br#"{"order_id":"o-17"}"#),
 };
 
+/// Where an item has the position of its headers; behind it, how many there are.
+const HEADERS: usize = 44;
+
+/// Where an event's item is, where its headers are in the frame, and how many bytes they have; events without headers are left out.
+fn header_blocks(frame: &[u8]) -> Vec<(usize, usize, usize)> {
+    (0..u32_at(frame, 8) as usize)
+        .map(|nth| index_at(frame) + nth * events::STRIDE as usize)
+        .map(|item| {
+            (item, u32_at(frame, item + HEADERS) as usize, u32_at(frame, item + HEADERS + 4) as usize * 12)
+        })
+        .filter(|(.., bytes)| *bytes > 0)
+        .map(|(item, pos, bytes)| (item, arena_at(frame) + pos, bytes))
+        .collect()
+}
+
+/// The frame with its headers copied to where no word begins, and more behind them.
+fn moved_headers(frame: &[u8]) -> Vec<u8> {
+    let (arena, mut moved) = (arena_at(frame), frame.to_vec());
+    for (item, at, bytes) in header_blocks(frame) {
+        moved.push(0xee);
+        let pos = (moved.len() - arena) as u32;
+        moved.extend_from_slice(&frame[at..at + bytes]);
+        moved = with_u32(&moved, item + HEADERS, pos);
+    }
+    moved.extend_from_slice(b"more");
+    let arena_bytes = (moved.len() - arena) as u32;
+    with_u32(&moved, 20, arena_bytes)
+}
+
+/// The frame with the headers of its first and its last event, which are as many, in each other's places.
+fn swapped_headers(frame: &[u8]) -> Vec<u8> {
+    let blocks = header_blocks(frame);
+    let ((first, first_at, bytes), (last, last_at, last_bytes)) = (blocks[0], blocks[blocks.len() - 1]);
+    assert_eq!(bytes, last_bytes);
+    let swapped = with(frame, first_at, &frame[last_at..last_at + bytes]);
+    let swapped = with(&swapped, last_at, &frame[first_at..first_at + bytes]);
+    let (first_pos, last_pos) = (u32_at(frame, first + HEADERS), u32_at(frame, last + HEADERS));
+    with_u32(&with_u32(&swapped, first + HEADERS, last_pos), last + HEADERS, first_pos)
+}
+
 /// A header's name and value.
 type Header<'a> = (&'a str, Option<&'a [u8]>);
 
@@ -153,6 +193,16 @@ fn events_vectors(made: &mut Made) {
         "a later writer's wider items are skipped over",
         &widened(&frame(&[(PLACED, headers), (bare, &[])])),
     );
+    let others: &[Header<'_>] =
+        &[("ce_id", Some(b"2")), ("other", Some(b"text")), ("trace", None), ("trace", Some(b""))];
+    let several = frame(&[(PLACED, headers), (tombstone, &[]), (other, others)]);
+    made.read("headers that are neither at the end nor aligned", &moved_headers(&several));
+    made.read("headers in another order than their events", &swapped_headers(&several));
+    let headers_pos = u32_at(&several, index_at(&several) + HEADERS);
+    made.read(
+        "a payload that reaches into headers",
+        &with_u32(&with_u32(&several, index_at(&several) + 36, headers_pos - 3), index_at(&several) + 40, 7),
+    );
     made.read("reserved bytes are not read", &with(&with_u32(&one, index_at(&one) + 52, 7), 24, b"reserved"));
 
     made.refused_headers(&one);
@@ -176,7 +226,8 @@ fn events_vectors(made: &mut Made) {
     made.refused("a payload outside of the arena", &with_u32(&one, item + 36, 9_999), "bounds");
     made.refused("headers outside of the arena", &with_u32(&one, item + 48, 1), "bounds");
     made.refused("more headers than a position can count", &with_u32(&one, item + 48, NONE), "bounds");
-    let headers_at = arena_at(&with_headers) + u32_at(&with_headers, index_at(&with_headers) + 44) as usize;
+    let headers_at =
+        arena_at(&with_headers) + u32_at(&with_headers, index_at(&with_headers) + HEADERS) as usize;
     made.refused("a header's name that is unknown", &with_u32(&with_headers, headers_at, 99), "bounds");
     made.refused("a header outside of the arena", &with_u32(&with_headers, headers_at + 4, 9_999), "bounds");
     let two = frame(&[(PLACED, &[]), (PLACED, &[])]);
