@@ -1,15 +1,11 @@
 //! The port is open to whatever connects to it.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
-
-mod support;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
 use rdkafka::Offset;
 
-use support::{Host, PATIENCE, read_to_end, send_all};
+use crate::support::{Host, PATIENCE, read_to_end, send_all};
 
 fn connect(host: &Host) -> TcpStream {
     let stream = TcpStream::connect(host.address()).unwrap();

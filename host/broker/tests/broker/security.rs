@@ -1,9 +1,5 @@
 //! Where it is told to, the broker lets in whom it knows and nobody else, and keeps its words from others.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -20,7 +16,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use tempfile::TempDir;
 
-use support::{Host, PATIENCE, client, producer, send};
+use crate::support::{Host, PATIENCE, client, producer, send};
 
 const PASSWORD: &str = "the password of Alice, with äöü";
 

@@ -1,9 +1,5 @@
 //! A disk that takes no more: producers wait, consumers go on, and nobody needs a restart.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
-
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +9,7 @@ use lantern_tests::report::skip;
 use rdkafka::admin::AdminOptions;
 use rdkafka::{Offset, TopicPartitionList};
 
-use support::{Host, block_on, payloads, read_to_end};
+use crate::support::{self, Host, block_on, payloads, read_to_end};
 
 /// What the broker keeps for a full disk, once it has written all of it.
 const RESERVE_BYTES: u64 = 1 << 20;

@@ -1,11 +1,9 @@
-//! The client of the log on the embedded broker. The same guarantees on Apache Kafka are in the tests'
-//! own crate.
-
-mod scenarios;
+//! The guarantees on the embedded broker.
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
+use crate::scenarios;
 use lantern_broker::{Broker, Options};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;

@@ -1,8 +1,6 @@
-//! The client of the log on Apache Kafka: what it guarantees on the embedded broker, it guarantees here.
+//! The guarantees on Apache Kafka.
 
-#[path = "../../host/tests/log/scenarios.rs"]
-mod scenarios;
-
+use crate::scenarios;
 use anyhow::Result;
 use lantern_tests::kafka::{self, Kafka};
 

@@ -3,11 +3,7 @@
 //! Where the two differ, docs/embedded-broker.md lists the difference with its reason. Tests that
 //! restart the broker do so on the embedded one; what Kafka keeps over a restart is Kafka's affair.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
-
 mod groups;
 mod records;
-#[path = "../support/mod.rs"]
-mod support;
 mod topics;
 mod transactions;

@@ -1,9 +1,5 @@
 //! What tools do: topics, partitions, settings, deleted records, a folder in use.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
-
-mod support;
-
 use std::collections::HashMap;
 
 use rdkafka::admin::{AdminOptions, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication};
@@ -12,8 +8,8 @@ use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::support::{self, Host, PATIENCE, block_on, payloads, read_to_end, send_all};
 use lantern_broker::Broker;
-use support::{Host, PATIENCE, block_on, payloads, read_to_end, send_all};
 
 fn partition_count(host: &Host, topic: &str) -> usize {
     let consumer: BaseConsumer = host.client(&[]).create().unwrap();

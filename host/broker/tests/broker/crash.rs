@@ -4,10 +4,6 @@
 //! into checkpoints, retention and compaction as well, and into the ends of transactions. Where that must not be left
 //! to chance, the process ends itself.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
-
-mod support;
-
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -22,7 +18,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use support::{Random, read_to_end, transactional};
+use crate::support::{self, Random, read_to_end, transactional};
 
 const PARTITIONS: i32 = 3;
 /// Records of one transaction, spread over the partitions of a topic.

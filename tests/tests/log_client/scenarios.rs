@@ -1,5 +1,4 @@
-//! What the client of the log guarantees, on whatever broker: this file is also a module of the tests
-//! that run on Apache Kafka.
+//! What the client of the log guarantees, on whatever broker.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
