@@ -99,18 +99,32 @@ impl Imports for Nothing {
     }
 }
 
-/// Builds the languages' projections, measures them by turns, and writes the table into the page; as JSON, prints it instead.
+/// A language as it is named on the command line.
+///
+/// # Errors
+/// When it is none of those that are measured.
+pub fn named(given: &str) -> Result<&'static str, String> {
+    let known = LANGUAGES.map(|(folder, ..)| folder);
+    known
+        .into_iter()
+        .find(|language| *language == given)
+        .ok_or_else(|| format!("one of {}", known.join(", ")))
+}
+
+/// Builds the languages' projections, measures them by turns, and writes the table into the page; as JSON, or where not all are
+/// measured, prints it instead.
 ///
 /// # Errors
 /// When one cannot be built or run.
-pub fn run(folder: &Path, runs: usize, is_json: bool) -> Result<()> {
+pub fn run(folder: &Path, runs: usize, only: &[&str], is_json: bool) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no parent")?;
     let limits = Limits { event_ms_max: 60_000, call_ms_max: 60_000, ..Limits::default() };
     let engine = Engine::with_limits(None, &limits)?;
     let mut contenders = Vec::new();
     for (language, name, version) in LANGUAGES {
         let source = root.join("tests/conformance").join(language).join("projection");
-        if !source.is_dir() {
+        let is_wanted = only.is_empty() || language == REFERENCE || only.contains(&language);
+        if !is_wanted || !source.is_dir() {
             continue;
         }
         progress(&format!("building and compiling {name}"));
@@ -142,6 +156,9 @@ pub fn run(folder: &Path, runs: usize, is_json: bool) -> Result<()> {
     }
     let table = table(&measured)?;
     line(&table)?;
+    if !only.is_empty() {
+        return Ok(());
+    }
     write_page(&root.join(PAGE), &table)
 }
 

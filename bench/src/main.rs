@@ -95,6 +95,9 @@ struct Bench {
     /// Measure plugins in every language instead, and write the table of docs/languages.md.
     #[arg(long, conflicts_with_all = ["deployments", "commands", "queries"])]
     languages: bool,
+    /// With `--languages`, measure only these beside Rust, and leave the page as it is: `--only go --only python`.
+    #[arg(long, value_name = "LANGUAGE", requires = "languages", value_parser = languages::named)]
+    only: Vec<&'static str>,
     /// Measure the embedded broker instead, beside Apache Kafka.
     #[arg(long, conflicts_with_all = ["deployments", "commands", "queries", "languages"])]
     broker: bool,
@@ -141,7 +144,7 @@ impl Bench {
             return brokers::run(folder, self.runs, &self.of_brokers, self.json);
         }
         if self.languages {
-            return languages::run(folder, self.runs, self.json);
+            return languages::run(folder, self.runs, &self.only, self.json);
         }
         if self.commands {
             let log = Log::open(self.kafka.as_deref(), folder)?;
