@@ -63,10 +63,12 @@ class Aggregate {
   evolve(stored, frame) {
     let state = this.stored(stored);
     const events = new Events(frame);
+    const functions = events.texts.map((type) => this.#evolvers.get(type));
+    events.types = functions.map((each) => each?.type);
     for (let index = 0; index < events.count; index++) {
       const at = events.item(index);
-      const found = this.#evolvers.get(events.texts[events.words[at + 6]]);
-      const event = new Event(events, index, at, found?.type);
+      const found = functions[events.words[at + 6]];
+      const event = new Event(events, at);
       try {
         if (found === undefined) throw event.badInput(`nothing evolves ${event.type}: add it to \`evolve\``);
         state = found.handler(state, event.data) ?? state;

@@ -34,6 +34,14 @@ export class Db {
     this._error = undefined;
     // About what the gathered rows take.
     this._bytes = 0;
+    // Whether the event has to be ended: most change rows that are there, and nothing else.
+    this._grew = false;
+  }
+
+  /** Counts what is gathered. */
+  _grow(bytes) {
+    this._bytes += bytes;
+    this._grew = true;
   }
 
   execute(sql, params = []) {
@@ -56,8 +64,9 @@ export class Db {
   }
 
   upsert(table, key) {
-    const rows = this._rows(table);
     // What is usual, in the fewest steps: a text or bytes that were found before.
+    const open = table?._open;
+    const rows = open !== undefined && open.db === this ? open : this._rows(table);
     let known;
     if (typeof key === "string") known = rows.list[rows.texts.get(key)];
     else if (rows.parts === 1 && key instanceof Uint8Array) known = rows.list[rows.others.get(nameOfBytes(key))];
@@ -151,6 +160,7 @@ export class Db {
 
   /** Turns the rows gathered so far into writes. */
   _flushRows() {
+    this._grew = true;
     for (const rows of this.#touched) {
       rows.flush(this.#host, this._ops);
       rows.touched = false;
@@ -166,12 +176,14 @@ export class Db {
       this.#host.apply(this._ops.take());
     } catch (error) {
       this._error ??= error;
+      this._grew = true;
       throw error;
     }
   }
 
   /** Ends an event: what it wrote must be right, and must not take too much memory. */
   _end() {
+    this._grew = false;
     if (this._error !== undefined) throw this._error;
     if (this._bytes + this._ops.arena.length > BUFFER_BYTES_MAX) {
       this._flushRows();
@@ -194,6 +206,7 @@ export class Db {
     this._error = undefined;
     this._event = null;
     this._bytes = 0;
+    this._grew = false;
   }
 }
 

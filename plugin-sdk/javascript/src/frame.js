@@ -48,6 +48,8 @@ export function parse(frame, kind, strideLeast) {
 }
 
 const EVENT_BYTES = 56;
+// A header: the number of its name, position and length of its value.
+const HEADER_ENTRY = 12;
 
 /** A frame of events, checked as a whole, of which each is read by its place. */
 export class Events {
@@ -55,13 +57,16 @@ export class Events {
     const layout = parse(frame, EVENTS, EVENT_BYTES);
     this.count = layout.count;
     this.texts = layout.texts;
+    // As what the data of events is read, by the number of their type; said by who reads them.
+    this.types = [];
     this.arena = layout.arena;
     // Headers lie anywhere in the arena, not only where words do.
     this.view = new DataView(this.arena.buffer, this.arena.byteOffset);
-    // The arena as one text of a character for each byte, so that positions are the same in both, once it was asked for. Headers
-    // lie between, so that it is rarely ASCII as a whole where there are some; its parts are all the same.
+    // What is before the headers, as one text of a character for each byte, so that positions are the same in both; once it was
+    // asked for.
     this.characters = undefined;
     this.isAscii = false;
+    this.bodyEnd = this.arena.length;
     if (layout.stride % 4 === 0) {
       this.words = layout.words;
       this.base = layout.indexAt >> 2;
@@ -86,34 +91,70 @@ export class Events {
     const last = this.base + this.count * step;
     // How many bytes the items use: none is used twice.
     let used = 0;
+    // Where keys and payloads end.
+    let reach = 0;
+    // Where the headers begin and end, as long as those of an event follow those of the one before.
+    let headersAt = NONE;
+    let headersEnd = NONE;
+    let areInOrder = true;
     for (let at = this.base; at < last; at += step) {
       if (words[at + 4] >= texts || words[at + 6] >= texts) throw outside("the topic or type");
       const key = words[at + 8];
       if (key !== NONE) {
-        if (words[at + 7] + key > end) throw outside("the key");
+        const until = words[at + 7] + key;
+        if (until > end) throw outside("the key");
+        if (until > reach) reach = until;
         used += key;
       }
       const payload = words[at + 10];
       if (payload !== NONE) {
-        if (words[at + 9] + payload > end) throw outside("the payload");
+        const until = words[at + 9] + payload;
+        if (until > end) throw outside("the payload");
+        if (until > reach) reach = until;
         used += payload;
       }
-      if (words[at + 12] !== 0) used += this.#headers(at, end);
+      const headers = words[at + 12];
+      if (headers !== 0) {
+        if (headersAt === NONE) headersAt = headersEnd = words[at + 11];
+        else if (words[at + 11] !== headersEnd) areInOrder = false;
+        headersEnd += headers * HEADER_ENTRY;
+        used += headers * HEADER_ENTRY;
+      }
       if (used > end) throw outside("an item uses bytes twice, and");
     }
+    if (headersAt === NONE) return;
+    // As the host writes them, they are behind everything else.
+    const isBlock = areInOrder && headersEnd === end && (this.arena.byteOffset + headersAt) % 4 === 0;
+    if (isBlock && reach <= headersAt) this.bodyEnd = headersAt;
+    used += isBlock ? this.#valuesOfBlock(headersAt, end) : this.#valuesOfEach(last, end);
+    if (used > end) throw outside("a header uses bytes twice, and");
   }
 
-  #headers(at, end) {
-    const from = this.words[at + 11];
-    let used = this.words[at + 12] * 12;
-    const last = from + used;
-    if (last > end) throw outside("the headers");
-    const view = this.view;
-    for (let entry = from; entry < last; entry += 12) {
-      const length = view.getUint32(entry + 8, true);
+  /** How many bytes the values of headers use that stand one behind the other. */
+  #valuesOfBlock(from, end) {
+    const words = new Uint32Array(this.arena.buffer, this.arena.byteOffset + from, (end - from) >> 2);
+    const last = words.length;
+    let used = 0;
+    for (let at = 2; at < last; at += 3) {
+      const length = words[at];
       if (length === NONE) continue;
+      if (words[at - 1] + length > end) throw outside("a header");
       used += length;
-      if (view.getUint32(entry + 4, true) + length > end) throw outside("a header");
+    }
+    return used;
+  }
+
+  /** How many bytes the values of headers use, wherever those stand. */
+  #valuesOfEach(last, end) {
+    const words = this.words;
+    let used = 0;
+    for (let at = this.base; at < last; at += this.step) {
+      if (words[at + 11] + words[at + 12] * HEADER_ENTRY > end && words[at + 12] > 0) throw outside("the headers");
+      for (const [, pos, length] of this.entries(at)) {
+        if (length === NONE) continue;
+        if (pos + length > end) throw outside("a header");
+        used += length;
+      }
     }
     return used;
   }
@@ -126,18 +167,32 @@ export class Events {
   /** The headers of an item: the number of the name, position and length of the value. */
   *entries(at) {
     const view = this.view;
-    const count = this.words[at + 12];
-    for (let n = 0, pos = this.words[at + 11]; n < count; n++, pos += 12) {
+    const end = this.words[at + 11] + this.words[at + 12] * HEADER_ENTRY;
+    for (let pos = this.words[at + 11]; pos < end; pos += HEADER_ENTRY) {
       yield [view.getUint32(pos, true), view.getUint32(pos + 4, true), view.getUint32(pos + 8, true)];
     }
   }
 
   /** The headers of an item, by name, in their order. */
   headers(at) {
-    return Array.from(this.entries(at), ([name, pos, length]) => {
-      if (name >= this.texts.length) throw outside("a header's name");
-      return [this.texts[name], this.part(pos, length)];
-    });
+    return Array.from(this.entries(at), ([name, pos, length]) => [this.#name(name), this.part(pos, length)]);
+  }
+
+  /** The value of an item's first header of this name; null where there is none, or it has none. */
+  header(at, name) {
+    const view = this.view;
+    const end = this.words[at + 11] + this.words[at + 12] * HEADER_ENTRY;
+    for (let pos = this.words[at + 11]; pos < end; pos += HEADER_ENTRY) {
+      if (this.#name(view.getUint32(pos, true)) !== name) continue;
+      return this.part(view.getUint32(pos + 4, true), view.getUint32(pos + 8, true));
+    }
+    return null;
+  }
+
+  #name(number) {
+    const name = this.texts[number];
+    if (name === undefined) throw outside("a header's name");
+    return name;
   }
 
   /** A key, payload or header as bytes of its own; null where there is none. */
@@ -148,8 +203,9 @@ export class Events {
   /** A key or payload as text; throws for what is no UTF-8. */
   text(pos, length) {
     if (this.characters === undefined) {
-      this.characters = latin1(this.arena);
-      this.isAscii = isAscii(this.arena);
+      const body = this.arena.subarray(0, this.bodyEnd);
+      this.characters = latin1(body);
+      this.isAscii = isAscii(body);
     }
     const characters = this.characters.substr(pos, length);
     return this.isAscii ? characters : textOf(characters);
@@ -281,19 +337,23 @@ export function writeEvents(events) {
     return ids.get(text);
   };
   const optional = (data) => (data === null || data === undefined ? [0, NONE] : span(arena, data));
-  for (const event of events) {
+  const items = events.map((event) => {
     const topic = intern(event.topic);
     const type = intern(event.type);
     const key = optional(event.key);
     const payload = optional(event.payload);
     const headers = (event.headers ?? []).flatMap(([name, value]) => [intern(name), ...optional(value)]);
-    const headersAt = arena.length;
-    arena.u32(...headers);
+    return { event, words: [topic, event.partition ?? 0, type, ...key, ...payload], headers };
+  });
+  // The headers of all events stand behind everything else.
+  if (items.some(({ headers }) => headers.length > 0)) arena.take(-arena.length & 3);
+  for (const { event, words, headers } of items) {
     for (const number of [event.offset ?? 0, event.timestampMs ?? -1]) {
       const at = index.take(8);
       index.view.setBigInt64(at, BigInt(number), true);
     }
-    index.u32(topic, event.partition ?? 0, type, ...key, ...payload, headersAt, headers.length / 3, 0);
+    index.u32(...words, headers.length === 0 ? 0 : arena.length, headers.length / 3, 0);
+    arena.u32(...headers);
   }
   return build(EVENTS, events.length, EVENT_BYTES, dictionary, index.data(), arena.data());
 }

@@ -1,7 +1,6 @@
 // What a projection is: a read model as a fold of events.
 
 import { remember } from "./arena.js";
-import { BUFFER_BYTES_MAX } from "./db.js";
 import { LanternError } from "./errors.js";
 import { Event } from "./event.js";
 import { Events } from "./frame.js";
@@ -93,17 +92,19 @@ class Projection {
     try {
       const events = new Events(frame);
       const others = this.#handlers.get("*");
-      const handlers = events.texts.map((type) => this.#handlers.get(type) ?? others);
+      const found = events.texts.map((type) => this.#handlers.get(type) ?? others);
+      events.types = found.map((each) => each?.type);
+      const handlers = found.map((each) => each?.handler);
       // What many rows have.
       events.texts.forEach(remember);
       const { count, words, step } = events;
       for (let at = events.base, n = 0; n < count; n++, at += step) {
-        const found = handlers[words[at + 6]];
-        if (found === undefined) continue;
+        const handler = handlers[words[at + 6]];
+        if (handler === undefined) continue;
         index = n;
         db._event = n;
-        found.handler(new Event(events, n, at, found.type), db);
-        if (db._error !== undefined || db._bytes + db._ops.arena.length > BUFFER_BYTES_MAX) db._end();
+        handler(new Event(events, at), db);
+        if (db._grew) db._end();
       }
       index = undefined;
       return db._finish();

@@ -112,7 +112,7 @@ export class Row {
       // It does not matter, or it is not known, what the column was: the change itself is gathered.
       this._changes[place] = change;
       this._values[place] = value;
-      if (typeof value === "string" && value.length > LONG) this._db._bytes += value.length;
+      if (typeof value === "string" && value.length > LONG) this._db._grow(value.length);
       return this;
     }
     // The column's value, or what is to be added to it, is known, and changes here.
@@ -226,7 +226,7 @@ export class Rows {
       else this.others.set(this.#name(key), this.list.length);
       this.list.push(row);
       this.spans.push(0, 0, 0);
-      this.db._bytes += ROW_BYTES;
+      this.db._grow(ROW_BYTES);
     }
     return row;
   }
@@ -299,7 +299,7 @@ export class Rows {
       const end = arena.length;
       const { list, spans, db } = this;
       const place = map.get(name);
-      db._bytes += end - start;
+      db._grow(end - start);
       if (place === undefined) {
         map.set(name, list.length);
         list.push(null);

@@ -20,11 +20,13 @@ class Upcaster {
   /** Upgrades a frame of events; answers a frame of rows. The host calls it. */
   upcast(frame) {
     const events = new Events(frame);
+    const functions = events.texts.map((type) => this.#functions.get(type));
+    events.types = functions.map((each) => each?.type);
     const rows = [];
     for (let index = 0; index < events.count; index++) {
       const at = events.item(index);
-      const found = this.#functions.get(events.texts[events.words[at + 6]]);
-      const event = new Event(events, index, at, found?.type);
+      const found = functions[events.words[at + 6]];
+      const event = new Event(events, at);
       try {
         rows.push(found === undefined ? [event.type, event.payload] : row(found.handler(event)));
       } catch (error) {

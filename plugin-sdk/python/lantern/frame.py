@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
-from operator import add, eq
+from operator import add, mul
 from struct import Struct, error as StructError
 from typing import NamedTuple
 
@@ -78,6 +78,7 @@ class Events:
         "arena",
         "headers_at",
         "headers_count",
+        "is_ascii",
         "key_lens",
         "keys",
         "kinds",
@@ -119,26 +120,27 @@ class Events:
         if payloads_end > end:
             raise outside("the payload")
         used = keys_used + payloads_used
-        if any(self.headers_count.tolist()):
-            block = self._headers_block()
+        counts = self.headers_count.tolist()
+        if any(counts):
+            block = self._headers_block(counts)
             used += self._check_headers() if block is None else self._check_block(block)
             if block is not None:
                 end -= len(block)
         if used > len(self.arena):
             raise MangledFrame("bounds", "its items use bytes of the arena twice")
-        # What is before the headers as one text, where positions are the same in both.
-        body = self.arena[:end]
-        self.text = str(body, "ascii") if payloads_end <= end and body.isascii() else None
+        # What is before the headers as one text, where positions are the same in both; of payloads only where they are ASCII.
+        self.text = str(self.arena[: max(end, payloads_end)], "latin-1")
+        self.is_ascii = self.text.isascii()
 
-    def _headers_block(self) -> bytes | None:
+    def _headers_block(self, counts: list[int]) -> bytes | None:
         """The headers of all events, where they are as the host writes them: one behind the other, at the arena's end."""
-        sizes = [count * _HEADER_ENTRY.size for count in self.headers_count]
+        sizes = list(map(mul, counts, repeat(_HEADER_ENTRY.size)))
         start = len(self.arena) - sum(sizes)
         if start < 0 or sys.byteorder == "big":
             return None
-        is_next = map(eq, self.headers_at, accumulate(sizes, initial=start))
-        # Those of an event without headers are nowhere.
-        if not all(here or not size for here, size in zip(is_next, sizes, strict=False)):
+        expected, found = list(accumulate(sizes[:-1], initial=start)), self.headers_at.tolist()
+        # Where those of an event without headers are does not matter.
+        if found != expected and any(size and at != here for size, at, here in zip(sizes, found, expected, strict=True)):
             return None
         return self.arena[start:]
 
@@ -178,6 +180,13 @@ class Events:
     def part(self, pos: int, length: int) -> bytes | None:
         """A key, payload or header."""
         return None if length == NONE else self.arena[pos : pos + length]
+
+    def header(self, index: int, name: str) -> bytes | None:
+        """The value of an event's first header of this name; ``None`` where there is none, or it has none."""
+        for number, value, length in self._entries(self.headers_at[index], self.headers_count[index]):
+            if self.texts[number] == name:
+                return self.part(value, length)
+        return None
 
     def headers(self, index: int) -> Iterator[tuple[str, bytes | None]]:
         """The headers of an event, in their order."""

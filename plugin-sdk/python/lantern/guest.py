@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import re
 import sys
@@ -34,6 +35,9 @@ log._use(logger.write)
 def projection(plugin: Projection) -> tuple[type, type]:
     """The classes that the world ``projection-plugin`` exports."""
     _forbid_chance()
+    # What is imported stays, and what a batch gathers is let go with it: there is little to be collected, and seldom.
+    gc.freeze()
+    gc.set_threshold(100_000)
     db = Db(_Host())
 
     class Exported:

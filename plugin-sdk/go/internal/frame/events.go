@@ -115,8 +115,12 @@ func (e *Event) Header(nth int) (string, []byte) {
 	return name, value
 }
 
-// EventsWriter writes frames of events: tests and the native harness give them to plugins.
-type EventsWriter struct{ builder builder }
+// EventsWriter writes frames of events as the host does, with the headers of all events behind everything else: tests and the
+// native harness give them to plugins.
+type EventsWriter struct {
+	builder builder
+	headers []byte
+}
 
 // Header is a header to be written; a nil value is none.
 type Header struct {
@@ -130,13 +134,15 @@ func (w *EventsWriter) Push(event Event, headers ...Header) {
 	topic, kind := b.intern(event.Topic), b.intern(event.Type)
 	keyPos, keyLen := b.optional(event.Key)
 	payloadPos, payloadLen := b.optional(event.Payload)
-	var entries []byte
+	var pos uint32
+	if len(headers) > 0 {
+		pos = uint32(len(w.headers))
+	}
 	for _, header := range headers {
 		name := b.intern(header.Name)
 		pos, length := b.optional(header.Value)
-		entries = appendU32(entries, name, pos, length)
+		w.headers = appendU32(w.headers, name, pos, length)
 	}
-	pos, _ := b.append(entries)
 	at := len(b.index)
 	b.index = append(b.index, make([]byte, eventBytes)...)
 	row := b.index[at:]
@@ -152,7 +158,19 @@ func (w *EventsWriter) Push(event Event, headers ...Header) {
 
 // Finish answers the frame, and starts over.
 func (w *EventsWriter) Finish() []byte {
-	frame := w.builder.finish(nil, KindEvents, eventBytes)
-	w.builder = builder{}
+	b := &w.builder
+	if len(w.headers) > 0 {
+		for len(b.arena)%4 != 0 {
+			b.arena = append(b.arena, 0)
+		}
+		start, _ := b.append(w.headers)
+		for at := 0; at < len(b.index); at += eventBytes {
+			if row := b.index[at:]; u32(row, 48) > 0 {
+				putU32(row, 44, start+u32(row, 44))
+			}
+		}
+	}
+	frame := b.finish(nil, KindEvents, eventBytes)
+	*w = EventsWriter{}
 	return frame
 }
