@@ -18,10 +18,12 @@ func BenchmarkApply(b *testing.B) {
 	records := &lantern.Table{
 		Name: "records", Key: []string{"topic", "partition", "position"}, Columns: []string{"type", "timestamp_ms", "key", "payload"},
 	}
+	keys := &lantern.Table{Name: "keys", Key: []string{"key"}, Columns: []string{"records", "last"}}
 	runner := lantern.NewRunner(nothing{}, func(event *lantern.Event, db *lantern.DB) error {
 		if event.Type() == "Record" {
 			db.Put(records, event.Topic(), event.Partition(), event.Offset(),
 				event.Type(), event.TimestampMs(), event.Key(), event.Payload())
+			db.Upsert(keys, event.Key()).Add("records", 1).Set("last", event.Offset())
 			return nil
 		}
 		count, err := lantern.Decode[struct {

@@ -12,6 +12,7 @@ import (
 // and columns in one list of cells. A flush copies. The order is that of first writing and the hash is a fixed one, so
 // the same batch always gives the same writes.
 type cache struct {
+	db      *DB
 	table   *Table
 	arena   []byte
 	entries []entry
@@ -24,6 +25,10 @@ type cache struct {
 	read       uint32
 	canRead    bool
 	touched    bool
+	// How often the rows were flushed: a row that was entered before is another's place now.
+	generation uint32
+	// The column behind the one that was named last: most rows are written in the order of their declaration.
+	next int
 }
 
 type prepared struct {
@@ -76,6 +81,8 @@ type cell struct {
 	n      int64
 	length uint32
 	kind   cellKind
+	// How an integer changes a column of which nothing else is known; changeSet where that is not so.
+	made change
 }
 
 type entry struct {
@@ -103,6 +110,7 @@ func (c *cache) sizeBytes() int {
 
 func (c *cache) clear() {
 	c.touched = false
+	c.generation++
 	c.arena, c.cells, c.entries = c.arena[:0], c.cells[:0], c.entries[:0]
 	clear(c.slots)
 }
@@ -145,6 +153,10 @@ const (
 
 // enter enters a row with an intent.
 func (c *cache) enter(key []any, intent intent, event int32) (int, *Error) {
+	if at := c.known(key); at >= 0 && intent == intentUpsert && c.entries[at].pending == pendingUpsert {
+		c.entries[at].event = event
+		return at, nil
+	}
 	start := len(c.arena)
 	if err := c.appendKey(key); err != nil {
 		return noRow, err
@@ -248,32 +260,44 @@ func (c *cache) change(at, column int, change change, n int64) bool {
 		c.makeCells(e)
 	}
 	cell := &c.cells[int(e.cells)+column]
+	if cell.made == change {
+		return cell.again(change, n)
+	}
 	before := e.before(column)
 	if before == changeUnknown {
 		// Nothing is known of the column: the change itself is gathered.
 		mark(&e.columns, column, change)
-		cell.kind, cell.n = cellInteger, n
+		cell.kind, cell.made, cell.n = cellInteger, change, n
 		return true
 	}
 	// The column's value, or what is to be added to it, is known, and changes here.
 	switch {
-	case before == changeSet && cell.kind == cellNull:
-		cell.n = n
-	case cell.kind != cellInteger || before != changeSet && before != change:
+	case before != changeSet:
 		return false
-	case change == changeAdd:
-		sum := cell.n + n
-		if (sum > cell.n) != (n > 0) && n != 0 {
-			return false
-		}
-		cell.n = sum
-	case change == changeMax:
-		cell.n = max(cell.n, n)
-	case change == changeMin:
-		cell.n = min(cell.n, n)
+	case cell.kind == cellNull:
+		cell.n = n
+	case cell.kind != cellInteger || !cell.again(change, n):
+		return false
 	}
 	cell.kind = cellInteger
 	e.columns.all |= 1 << column
+	return true
+}
+
+// again changes an integer once more. False: the sum does not fit.
+func (c *cell) again(change change, n int64) bool {
+	switch change {
+	case changeAdd:
+		sum := c.n + n
+		if (sum > c.n) != (n > 0) && n != 0 {
+			return false
+		}
+		c.n = sum
+	case changeMax:
+		c.n = max(c.n, n)
+	case changeMin:
+		c.n = min(c.n, n)
+	}
 	return true
 }
 
@@ -326,7 +350,8 @@ func (c *cache) delete(key []any, event int32) *Error {
 	}
 	at, _ := c.entry(start)
 	if e := &c.entries[at]; !e.absent {
-		e.pending, e.columns, e.whole, e.known, e.event = pendingDelete, written{}, 0, true, event
+		// Its cells are what the row had.
+		e.pending, e.columns, e.whole, e.cells, e.known, e.event = pendingDelete, written{}, 0, -1, true, event
 	}
 	return nil
 }

@@ -130,23 +130,21 @@ func (db *DB) Update(table *Table, key ...any) RowWriter {
 }
 
 func (db *DB) enter(table *Table, key []any, intent intent) RowWriter {
-	row := RowWriter{db: db, at: noRow, intent: intent}
 	cache, err := db.cache(table)
 	if err != nil {
 		db.note(err)
-		return row
+		return RowWriter{at: noRow}
 	}
-	row.cache = cache
-	row.at, err = cache.enter(key, intent, db.event)
-	if row.at == flushFirst {
+	at, err := cache.enter(key, intent, db.event)
+	if at == flushFirst {
 		if err = db.flushRows(); err == nil {
 			// The cache is empty, so this answers an entry.
 			_, _ = db.cache(table)
-			row.at, err = cache.enter(key, intent, db.event)
+			at, err = cache.enter(key, intent, db.event)
 		}
 	}
 	db.note(err)
-	return row
+	return RowWriter{cache: cache, at: int32(at), generation: cache.generation}
 }
 
 // Delete deletes a row, if there is one.
@@ -227,7 +225,7 @@ func (db *DB) cache(table *Table) (*cache, *Error) {
 	if err := table.check(); err != nil {
 		return nil, err
 	}
-	db.caches = append(db.caches, &cache{table: table})
+	db.caches = append(db.caches, &cache{db: db, table: table})
 	return db.cache(table)
 }
 
@@ -335,25 +333,20 @@ func (db *DB) reset() {
 	db.touched, db.event, db.err = db.touched[:0], -1, nil
 }
 
-// RowWriter is a row that is being written. What is wrong with it fails the event when its function returns.
+// RowWriter is a row that is being written, until rows are handed over for a statement or a query. What is wrong with it fails
+// the event when its function returns.
 type RowWriter struct {
-	db     *DB
-	cache  *cache
-	at     int
-	intent intent
+	// Two words: it is copied with every call.
+	cache      *cache
+	at         int32
+	generation uint32
 }
 
 // Set sets a column.
 func (r RowWriter) Set(column string, value any) RowWriter {
-	if r.at < 0 {
-		return r
+	if nth := r.column(column); nth >= 0 {
+		r.cache.db.note(r.cache.set(int(r.at), nth, value))
 	}
-	nth := r.cache.table.column(column)
-	if nth < 0 {
-		r.db.note(r.cache.table.undeclared(column))
-		return r
-	}
-	r.db.note(r.cache.set(r.at, nth, value))
 	return r
 }
 
@@ -367,24 +360,42 @@ func (r RowWriter) Max(column string, n int64) RowWriter { return r.change(colum
 func (r RowWriter) Min(column string, n int64) RowWriter { return r.change(column, changeMin, n) }
 
 func (r RowWriter) change(column string, change change, n int64) RowWriter {
+	nth := r.column(column)
+	if nth < 0 || r.cache.change(int(r.at), nth, change, n) {
+		return r
+	}
+	return r.changeAnew(nth, change, n)
+}
+
+// column is where a column stands; negative where nothing is to be written.
+func (r RowWriter) column(name string) int {
 	if r.at < 0 {
-		return r
+		return noRow
 	}
-	nth := r.cache.table.column(column)
+	if r.generation != r.cache.generation {
+		r.cache.db.note(failure(Other, "a row of %s was entered before rows were written, as for a statement or a query: enter it anew behind it", r.cache.table.Name))
+		return noRow
+	}
+	nth := r.cache.column(name)
 	if nth < 0 {
-		r.db.note(r.cache.table.undeclared(column))
+		r.cache.db.note(r.cache.table.undeclared(name))
+	}
+	return nth
+}
+
+// changeAnew is for a change that cannot be put together with what is gathered: that is written, and this begins anew.
+func (r RowWriter) changeAnew(nth int, change change, n int64) RowWriter {
+	db, intent := r.cache.db, intentUpsert
+	if r.cache.entries[r.at].pending == pendingUpdate {
+		intent = intentUpdate
+	}
+	key := append([]byte(nil), r.cache.key(int(r.at))...)
+	if err := db.flushRows(); err != nil {
+		db.note(err)
 		return r
 	}
-	if !r.cache.change(r.at, nth, change, n) {
-		// What is gathered and what comes now are not one change: the first is written, the second begins anew.
-		key := append([]byte(nil), r.cache.key(r.at)...)
-		if err := r.db.flushRows(); err != nil {
-			r.db.note(err)
-			return r
-		}
-		_, _ = r.db.cache(r.cache.table)
-		r.at = r.cache.insert(key, r.intent, r.db.event)
-		r.cache.change(r.at, nth, change, n)
-	}
+	_, _ = db.cache(r.cache.table)
+	r.at, r.generation = int32(r.cache.insert(key, intent, db.event)), r.cache.generation
+	r.cache.change(int(r.at), nth, change, n)
 	return r
 }

@@ -93,8 +93,18 @@ func TestAFailureNamesItsEventAndLeavesNothingBehind(t *testing.T) {
 		`other: the table rows declares no column "x`: func(_ *lantern.Event, db *lantern.DB) error { db.Upsert(table, "id").Set("x", 1); return nil },
 		"other: a key of rows has the parts":          func(_ *lantern.Event, db *lantern.DB) error { db.Upsert(table, "id", 1); return nil },
 		"other: id of rows is a key":                  func(_ *lantern.Event, db *lantern.DB) error { db.Upsert(table, 1.5); return nil },
-		"other: 2 values were put into rows":          func(_ *lantern.Event, db *lantern.DB) error { db.Put(table, "id", 1); return nil },
-		"other: SQLite has no value for a chan int":   func(_ *lantern.Event, db *lantern.DB) error { db.Put(table, "id", 1, make(chan int)); return nil },
+		"other: a row of rows was entered before": func(_ *lantern.Event, db *lantern.DB) error {
+			row := db.Upsert(table, "id").Add("n", 1)
+			// It is not known as a whole, so it is written before it is read.
+			if _, _, err := db.Get(table, "id"); err != nil {
+				return err
+			}
+			db.Upsert(table, "other")
+			row.Add("n", 1)
+			return nil
+		},
+		"other: 2 values were put into rows":        func(_ *lantern.Event, db *lantern.DB) error { db.Put(table, "id", 1); return nil },
+		"other: SQLite has no value for a chan int": func(_ *lantern.Event, db *lantern.DB) error { db.Put(table, "id", 1, make(chan int)); return nil },
 		"bad-input: 18446744073709551615 is above": func(_ *lantern.Event, db *lantern.DB) error {
 			db.Put(table, "id", uint64(math.MaxUint64), 1)
 			return nil

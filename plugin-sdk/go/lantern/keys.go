@@ -2,6 +2,7 @@ package lantern
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"lantern.dev/sdk-go/internal/frame"
 )
@@ -20,6 +21,29 @@ func (c *cache) find(key []any) (int, *Error) {
 	at, _ := c.slotOf(hash(c.arena[start:]), start)
 	c.arena = c.arena[:start]
 	return at, nil
+}
+
+// known is the entry of a key that is one text or bytes; -1 if there is none, or the key is another. What is found has been
+// checked.
+func (c *cache) known(key []any) int {
+	if len(key) != 1 || len(c.table.Key) != 1 {
+		return -1
+	}
+	start := len(c.arena)
+	switch part := key[0].(type) {
+	case string:
+		c.arena = frame.AppendText(c.arena, part)
+	case []byte:
+		if part == nil {
+			return -1
+		}
+		c.arena = frame.AppendBlob(c.arena, part)
+	default:
+		return -1
+	}
+	at, _ := c.slotOf(hash(c.arena[start:]), start)
+	c.arena = c.arena[:start]
+	return at
 }
 
 // appendKey appends a key to the arena.
@@ -104,4 +128,15 @@ func equal(left, right []byte) bool {
 // firstSlot is where the search for a hash begins: at its highest bits, which every bit of the key has had a part in.
 func firstSlot(h uint32, slots int) int {
 	return int(h >> (32 - bits.TrailingZeros(uint(slots))))
+}
+
+// column is where a column of the table stands; -1 if it is not declared.
+func (c *cache) column(name string) int {
+	columns := c.table.Columns
+	nth := c.next
+	if nth >= len(columns) || unsafe.StringData(columns[nth]) != unsafe.StringData(name) || len(columns[nth]) != len(name) {
+		nth = c.table.column(name)
+	}
+	c.next = nth + 1
+	return nth
 }
