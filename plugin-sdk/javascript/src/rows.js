@@ -382,7 +382,8 @@ export class Rows {
       row._absent = pending !== UPDATED;
       row._pending = FLUSHED;
       row._changes = WRITTEN;
-      for (const verb of VERBS[pending]) this.#write(host, ops, verb, row, changes, event, key);
+      const verbs = VERBS[pending];
+      for (let nth = 0; nth < verbs.length; nth++) this.#write(host, ops, verbs[nth], row, changes, event, key);
     }
   }
 
@@ -408,9 +409,9 @@ export class Rows {
     if (statement === undefined) return;
     const arena = ops.arena;
     ops.begin(statement, event, this.parts + places.length);
-    if (Array.isArray(key)) for (const part of key) arena.value(part);
+    if (Array.isArray(key)) arena.fields(key, this.numbers);
     else arena.value(key);
-    for (const place of places) arena.value(row._values[place]);
+    arena.fields(row._values, places);
   }
 
   #statement(host, verb, changes, event) {
