@@ -2,6 +2,7 @@
 //! process that runs on them.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -64,6 +65,8 @@ impl Site {
     fn create(address: String, embedded: bool, settings: &str) -> Result<Self> {
         let dir = TempDir::with_prefix("lantern-site-")?;
         let data = dir.path().join("data");
+        fs::create_dir(&data)?;
+        symlink(target::compiled_dir()?, data.join("cache"))?;
         // Of its own, so that hosts of several tests do not take each other's.
         let http = format!("127.0.0.1:{}", free_port()?);
         let listen = format!("{settings}\n[http]\nlisten = \"{http}\"\n");

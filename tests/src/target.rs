@@ -1,7 +1,8 @@
 //! Where cargo builds: the tests cache there what is too dear to fetch or build for each run.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -29,6 +30,19 @@ pub fn cache_dir() -> Result<PathBuf> {
     let target = profile.parent().unwrap_or(&profile);
     let dir = target.join("lantern-tests");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// Where hosts and the tests keep compiled plugins: together, so that each is compiled once in a run.
+///
+/// # Errors
+///
+/// Where it cannot be created.
+pub fn compiled_dir() -> Result<PathBuf> {
+    let dir = cache_dir()?.join("compiled");
+    // What is loaded from there runs in the host, which makes such folders its user's alone.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.with_context(|| format!("cannot create {}", dir.display()))?;
     Ok(dir)
 }
 

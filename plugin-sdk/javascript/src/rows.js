@@ -3,7 +3,8 @@
 
 import { Arena, values as readValues } from "./arena.js";
 import { LanternError } from "./errors.js";
-import { ADD, DELETE, MAX, MIN, SET, UNCHANGED, UPDATE, UPSERT, readSql, writeSql } from "./table.js";
+import { Shapes, WRITTEN } from "./shape.js";
+import { ADD, DELETE, MAX, MIN, SET, UNCHANGED, UPDATE, UPSERT, readSql } from "./table.js";
 import { nameOfBytes } from "./text.js";
 import { Real, sum, valueOf } from "./value.js";
 
@@ -19,8 +20,6 @@ const VERBS = [[], [UPSERT], [UPDATE], [DELETE], [DELETE, UPSERT]];
 // About what a row takes beside its long texts.
 const ROW_BYTES = 160;
 const LONG = 64;
-// The changes of a row that was written: no column has one, so whoever still holds it begins anew.
-const WRITTEN = [];
 const MOST = Number.MAX_SAFE_INTEGER;
 const toNumber = Number;
 
@@ -33,9 +32,9 @@ export class Row {
     // The last event that touched the row.
     this._event = null;
     this._pending = NOTHING;
-    // By the columns' places: what is written, and how.
+    // By the columns' places, what is written; and how.
     this._values = rows.nulls.slice();
-    this._changes = rows.unchanged.slice();
+    this._shape = rows.shapes.unchanged;
     // All values are the row's, or it is known that there is no row.
     this._known = false;
     // There is no row in the database.
@@ -51,20 +50,18 @@ export class Row {
       return row;
     }
     const by = typeof value === "bigint" ? toNumber(value) : value;
-    if ((by | 0) === by) {
-      const place = this._rows.places[column];
-      if (this._changes[place] === SET) {
-        this._values[place] = by | 0;
-        return this;
-      }
+    const place = this._shape.set[column];
+    if (place !== undefined && (by | 0) === by) {
+      this._values[place] = by | 0;
+      return this;
     }
     return this._change(column, SET, valueOf(value));
   }
 
   add(column, n) {
     const by = typeof n === "bigint" ? toNumber(n) : n;
-    const place = this._rows.places[column];
-    if (this._changes[place] === ADD && (by | 0) === by) {
+    const place = this._shape.add[column];
+    if (place !== undefined && (by | 0) === by) {
       const old = this._values[place];
       if (typeof old === "number") {
         const now = old + by;
@@ -79,8 +76,8 @@ export class Row {
 
   max(column, n) {
     const by = typeof n === "bigint" ? toNumber(n) : n;
-    const place = this._rows.places[column];
-    if (this._changes[place] === MAX && (by | 0) === by) {
+    const place = this._shape.max[column];
+    if (place !== undefined && (by | 0) === by) {
       if (by > this._values[place]) this._values[place] = by;
       return this;
     }
@@ -89,8 +86,8 @@ export class Row {
 
   min(column, n) {
     const by = typeof n === "bigint" ? toNumber(n) : n;
-    const place = this._rows.places[column];
-    if (this._changes[place] === MIN && (by | 0) === by) {
+    const place = this._shape.min[column];
+    if (place !== undefined && (by | 0) === by) {
       if (by < this._values[place]) this._values[place] = by;
       return this;
     }
@@ -107,10 +104,10 @@ export class Row {
       const { name, columns } = this._rows.table;
       throw new LanternError(`table \`${name}\` declares no column \`${column}\`, only ${columns.join(", ")}`);
     }
-    const before = this._changes[place];
+    const before = this._shape.changes[place];
     if (change === SET || (before === UNCHANGED && !this._known)) {
       // It does not matter, or it is not known, what the column was: the change itself is gathered.
-      this._changes[place] = change;
+      this._shape = this._shape.changed(place, change);
       this._values[place] = value;
       if (typeof value === "string" && value.length > LONG) this._db._grow(value.length);
       return this;
@@ -126,7 +123,7 @@ export class Row {
       else merged = old < value ? old : value;
     }
     if (merged === undefined) return this._changeAnew(column, change, value);
-    if (isSet) this._changes[place] = SET;
+    if (isSet) this._shape = this._shape.changed(place, SET);
     this._values[place] = merged;
     return this;
   }
@@ -159,9 +156,7 @@ export class Rows {
     this.parts = table.key.length;
     this.numbers = table.key.map((_, n) => n);
     this.nulls = new Array(table.columns.length).fill(null);
-    this.unchanged = new Array(table.columns.length).fill(UNCHANGED);
-    this.whole = new Array(table.columns.length).fill(SET);
-    this.statements = new Map();
+    this.shapes = new Shapes(table);
     this.select = undefined;
     this.scratch = new Arena(64);
     this.clear();
@@ -210,7 +205,7 @@ export class Rows {
     const row = new Row(this.db, this, key);
     const [event, start, end] = this.spans.slice(place * 3, place * 3 + 3);
     row._values = this.#columnsAt(start, end);
-    row._changes = this.whole.slice();
+    row._shape = this.shapes.whole;
     row._pending = UPSERTED;
     row._known = true;
     row._event = event;
@@ -327,7 +322,7 @@ export class Rows {
   #replace(row, start, end) {
     row._pending = row._pending === DELETED || row._pending === REPLACED ? REPLACED : UPSERTED;
     row._values = this.#columnsAt(start, end);
-    row._changes = this.whole.slice();
+    row._shape = this.shapes.whole;
     row._known = true;
     row._absent = false;
     row._event = this.db._event;
@@ -343,7 +338,7 @@ export class Rows {
     const row = this.row(this.key(key));
     if (row._known && row._absent) return;
     row._pending = DELETED;
-    row._changes = this.unchanged.slice();
+    row._shape = this.shapes.unchanged;
     row._known = true;
     row._event = this.db._event;
   }
@@ -378,18 +373,18 @@ export class Rows {
         place = this.#writeWhole(host, ops, list, spans, arena, place);
         continue;
       }
-      const { _pending: pending, _changes: changes, _event: event, _key: key } = row;
+      const { _pending: pending, _shape: shape } = row;
       row._absent = pending !== UPDATED;
       row._pending = FLUSHED;
-      row._changes = WRITTEN;
+      row._shape = WRITTEN;
       const verbs = VERBS[pending];
-      for (let nth = 0; nth < verbs.length; nth++) this.#write(host, ops, verbs[nth], row, changes, event, key);
+      for (let nth = 0; nth < verbs.length; nth++) this.#write(host, ops, verbs[nth], row, shape);
     }
   }
 
   /** Writes the rows that were put from a place on, as long as their bytes lie one behind the other; answers the last place. */
   #writeWhole(host, ops, list, spans, arena, place) {
-    const { statement } = this.#statement(host, UPSERT, this.whole, spans[place * 3]);
+    const statement = this.shapes.whole.statement(host, UPSERT, spans[place * 3]);
     const count = this.parts + this.nulls.length;
     const start = spans[place * 3 + 1];
     const to = ops.arena.length - start;
@@ -403,37 +398,16 @@ export class Rows {
     }
   }
 
-  #write(host, ops, verb, row, changes, event, key) {
-    if (verb === DELETE) changes = this.unchanged;
-    const { statement, places } = this.#statement(host, verb, changes, event);
-    if (statement === undefined) return;
+  #write(host, ops, verb, row, shape) {
+    const written = verb === DELETE ? this.shapes.unchanged : shape;
+    const { places } = written;
+    if (verb === UPDATE && places.length === 0) return;
+    const { _event: event, _key: key } = row;
     const arena = ops.arena;
-    ops.begin(statement, event, this.parts + places.length);
+    ops.begin(written.statement(host, verb, event), event, this.parts + places.length);
     if (Array.isArray(key)) arena.fields(key, this.numbers);
     else arena.value(key);
     arena.fields(row._values, places);
-  }
-
-  #statement(host, verb, changes, event) {
-    const name = nameOf(verb, changes);
-    let known = this.statements.get(name);
-    if (known === undefined) {
-      const places = [];
-      for (const [place, change] of changes.entries()) if (change) places.push(place);
-      known = { places, statement: undefined };
-      if (verb !== UPDATE || places.length > 0) known.statement = this.#prepare(host, verb, changes, event);
-      this.statements.set(name, known);
-    }
-    return known;
-  }
-
-  #prepare(host, verb, changes, event) {
-    try {
-      return host.prepare(writeSql(this.table, verb, changes));
-    } catch (error) {
-      if (error instanceof LanternError) error.index ??= event;
-      throw error;
-    }
   }
 
   /** Forgets all rows. */
@@ -448,19 +422,6 @@ export class Rows {
     this.touched = false;
     this.table._open = undefined;
   }
-}
-
-const VERB_CODES = { [UPSERT]: 1, [UPDATE]: 2, [DELETE]: 3 };
-// So many columns, of five changes each, are told apart by a number that is exact.
-const COLUMNS_IN_A_NUMBER = 20;
-
-/** What a statement is known by. A number is made quicker than a text. */
-function nameOf(verb, changes) {
-  const count = changes.length;
-  if (count > COLUMNS_IN_A_NUMBER) return verb + changes;
-  let name = VERB_CODES[verb];
-  for (let place = 0; place < count; place++) name = name * 5 + changes[place];
-  return name;
 }
 
 /** A value as a plugin sees it. */

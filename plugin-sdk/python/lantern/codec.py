@@ -236,7 +236,8 @@ def _dataclass(cls: type) -> Reader:
         if kind in (str, bool):
             check = f"if v{n}.__class__ is not {kind.__name__}: {check}"
         elif kind is int:
-            check = f"if v{n}.__class__ is not int or not {-(2**63)} <= v{n} < {2**63}: {check}"
+            # Nearly every integer that fits has no more bits, which is quicker to know than whether it lies between two.
+            check = f"if v{n}.__class__ is not int or v{n}.bit_length() > 63: {check}"
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             needed.append(f"    v{n} = value[{name!r}]")
             checks.append(f"  {check}")

@@ -53,6 +53,8 @@ class Db:
         self._event: int | None = None
         # About what the gathered rows take.
         self._bytes = 0
+        # Whether the event has to be ended: most change rows that are there, and nothing else.
+        self._grew = False
         # The first error of writes that were handed over: they are lost, whatever the plugin makes of it.
         self._error: LanternError | None = None
 
@@ -94,7 +96,7 @@ class Db:
         if key.__class__ in _PLAIN:
             # A key that is known was checked.
             row = rows.rows.get(key)
-            if row.__class__ is Row and row._pending == UPSERTED and not row._absent:
+            if row.__class__ is rows.made and row._pending == UPSERTED and not row._absent:
                 row._event = self._event
                 return row
         return rows.enter(self, rows.key(key), upsert=True)
@@ -179,8 +181,14 @@ class Db:
         self._touched[table] = rows
         return rows
 
+    def _grow(self, size: int) -> None:
+        """Counts what is gathered."""
+        self._bytes += size
+        self._grew = True
+
     def _flush_rows(self) -> None:
         """Turns the rows gathered so far into writes."""
+        self._grew = True
         for rows in self._touched.values():
             rows.flush(self._host, self._ops)
         self._touched.clear()
@@ -194,10 +202,12 @@ class Db:
             self._host.apply(self._ops.take())
         except LanternError as error:
             self._error = self._error or error
+            self._grew = True
             raise
 
     def _end(self) -> None:
         """Ends an event: what it wrote must be right, and must not take too much memory."""
+        self._grew = False
         if self._error is not None:
             raise self._error
         if self._bytes + len(self._ops.arena) > BUFFER_BYTES_MAX:
@@ -219,6 +229,7 @@ class Db:
         self._event = None
         self._error = None
         self._bytes = 0
+        self._grew = False
 
 
 def _params(params: Sequence[object]) -> list[Value]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from . import codec
+from .codec import scan
 from .errors import BadInput, Invalid
 from .frame import Events, NONE
 
@@ -43,7 +44,7 @@ class Event(Generic[T_co]):
             # What is right, in the fewest steps: where it stands.
             pos = batch.payloads[index]
             try:
-                value, end = codec.scan(batch.text, pos)
+                value, end = scan(batch.text, pos)
             except (StopIteration, ValueError):
                 end = -1
             if end == pos + batch.payload_lens[index]:

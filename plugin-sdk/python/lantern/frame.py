@@ -134,15 +134,19 @@ class Events:
 
     def _headers_block(self, counts: list[int]) -> bytes | None:
         """The headers of all events, where they are as the host writes them: one behind the other, at the arena's end."""
-        sizes = list(map(mul, counts, repeat(_HEADER_ENTRY.size)))
-        start = len(self.arena) - sum(sizes)
+        end, size = len(self.arena), _HEADER_ENTRY.size
+        start = end - sum(counts) * size
         if start < 0 or sys.byteorder == "big":
             return None
-        expected, found = list(accumulate(sizes[:-1], initial=start)), self.headers_at.tolist()
-        # Where those of an event without headers are does not matter.
-        if found != expected and any(size and at != here for size, at, here in zip(sizes, found, expected, strict=True)):
-            return None
-        return self.arena[start:]
+        found = self.headers_at.tolist()
+        if counts.count(counts[0]) == len(counts):
+            # As many of each event, as is usual.
+            is_block = found == list(range(start, end, counts[0] * size))
+        else:
+            # Where those of an event without headers are does not matter.
+            places = accumulate(map(mul, counts, repeat(size)), initial=start)
+            is_block = all(at == place or not count for at, place, count in zip(found, places, counts, strict=False))
+        return self.arena[start:] if is_block else None
 
     def _check_block(self, block: bytes) -> int:
         """How many bytes the headers of all events use, checked as columns."""

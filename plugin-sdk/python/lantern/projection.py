@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from . import codec
-from .db import BUFFER_BYTES_MAX, Db
+from .db import Db
 from .errors import LanternError
 from .event import Event
 from .frame import Events
@@ -125,7 +125,6 @@ class Projection:
             events = Events(frame)
             others = self._handlers.get("*")
             handlers = [self._handlers.get(text, others) for text in events.texts]
-            ops = db._ops
             for index, kind in enumerate(events.kinds):
                 found = handlers[kind]
                 if found is None:
@@ -133,7 +132,7 @@ class Projection:
                 handler, read = found
                 db._event = index
                 handler(Event(events, index, read), db)
-                if db._error is not None or db._bytes + len(ops.arena) > BUFFER_BYTES_MAX:
+                if db._grew:
                     db._end()
             index = None
             return db._finish()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .columns import row_class
 from .errors import LanternError
 from .frame import OpsWriter
 from .table import DELETE, UPDATE, UPSERT, Columns, Table, places, read_sql, write_sql
@@ -54,6 +55,7 @@ class Row:
         "_kinds",
         "_known",
         "_pending",
+        "_places",
         "_rows",
         "_values",
     )
@@ -61,13 +63,14 @@ class Row:
     def __init__(self, db: Db, rows: Rows, key: Any) -> None:
         self._db = db
         self._rows = rows
+        self._places = rows.table.places
         self._key = key
         # The last event that touched the row.
         self._event: int | None = None
         self._pending = NOTHING
         self._values: list[Value] = [None] * rows.width
         # By the columns' places: how each is changed.
-        self._kinds = [UNCHANGED] * rows.width
+        self._kinds = rows.unchanged.copy()
         # All values are the row's, or it is known that there is no row.
         self._known = False
         # There is no row in the database.
@@ -76,7 +79,7 @@ class Row:
     def set(self, /, **columns: object) -> Row:
         """Sets columns."""
         row = self if self._pending != FLUSHED else self._current()
-        kinds, values, places = row._kinds, row._values, row._rows.table.places
+        kinds, values, places = row._kinds, row._values, row._places
         for name, value in columns.items():
             if value.__class__ is int and value.bit_length() <= _BITS:
                 place = places[name]
@@ -89,7 +92,7 @@ class Row:
     def add(self, /, **columns: int) -> Row:
         """Adds to columns of integers; NULL counts as 0."""
         row = self if self._pending != FLUSHED else self._current()
-        kinds, places = row._kinds, row._rows.table.places
+        kinds, places = row._kinds, row._places
         # What is added to, raised or lowered has an integer.
         values: Any = row._values
         for name, value in columns.items():
@@ -106,7 +109,7 @@ class Row:
     def max(self, /, **columns: int) -> Row:
         """Raises columns of integers to these, where they are less or NULL."""
         row = self if self._pending != FLUSHED else self._current()
-        kinds, places = row._kinds, row._rows.table.places
+        kinds, places = row._kinds, row._places
         values: Any = row._values
         for name, value in columns.items():
             if value.__class__ is not int or value.bit_length() > _BITS:
@@ -123,7 +126,7 @@ class Row:
     def min(self, /, **columns: int) -> Row:
         """Lowers columns of integers to these, where they are more or NULL."""
         row = self if self._pending != FLUSHED else self._current()
-        kinds, places = row._kinds, row._rows.table.places
+        kinds, places = row._kinds, row._places
         values: Any = row._values
         for name, value in columns.items():
             if value.__class__ is not int or value.bit_length() > _BITS:
@@ -143,7 +146,7 @@ class Row:
         return self._db._rows(self._rows.table).enter(self._db, self._key, upsert=self._absent)
 
     def _change(self, name: str, change: int, value: Any) -> Row:
-        place = self._rows.table.places[name]
+        place = self._places[name]
         kinds, values = self._kinds, self._values
         before = kinds[place]
         if change == SET or (before == UNCHANGED and not self._known):
@@ -151,7 +154,7 @@ class Row:
             kinds[place] = change
             values[place] = value
             if value.__class__ is not int and value.__class__ in (str, bytes) and len(value) > _LONG:
-                self._db._bytes += len(value)
+                self._db._grow(len(value))
             return self
         # The column's value, or what is to be added to it, is known, and changes here.
         old = values[place]
@@ -203,11 +206,14 @@ def _integer(name: str, value: object) -> int:
 class Rows:
     """The rows of a table."""
 
-    __slots__ = ("rows", "select", "statements", "table", "width")
+    __slots__ = ("made", "rows", "select", "statements", "table", "unchanged", "width")
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.width = len(table.columns)
+        self.unchanged = [UNCHANGED] * self.width
+        # The class of its rows.
+        self.made = row_class(Row, table.columns, {"set": SET, "add": ADD, "max": MAX, "min": MIN})
         self.rows: dict[Any, Row | Whole] = {}
         # Statements that write, by what they write, with the places of their columns.
         self.statements: dict[tuple[str, bytes], tuple[int, list[int]]] = {}
@@ -237,7 +243,7 @@ class Rows:
         row = self.rows.get(key)
         if isinstance(row, tuple):
             event, encoded = row
-            row = self.rows[key] = Row(db, self, key)
+            row = self.rows[key] = self.made(db, self, key)
             row._values = decode(encoded, 0, len(encoded), len(self.table.key) + self.width)[len(self.table.key) :]
             row._kinds = [SET] * self.width
             row._pending, row._known, row._event = UPSERTED, True, event
@@ -247,8 +253,8 @@ class Rows:
         """The row of a checked key, made if it is not there."""
         row = self.known(db, key)
         if row is None:
-            row = self.rows[key] = Row(db, self, key)
-            db._bytes += _ROW_BYTES
+            row = self.rows[key] = self.made(db, self, key)
+            db._grow(_ROW_BYTES)
         return row
 
     def enter(self, db: Db, key: Any, *, upsert: bool) -> Row:
@@ -289,7 +295,7 @@ class Rows:
 
     def _nowhere(self, db: Db, key: Any) -> Row:
         """Takes writes to a row that is not there, and loses them."""
-        row = Row(db, self, key)
+        row = self.made(db, self, key)
         row._pending = UPDATED
         return row
 
@@ -313,8 +319,10 @@ class Rows:
         if row is None:
             self.rows[key] = db._event, encoded
             db._bytes += _ROW_BYTES + len(encoded)
+            db._grew = True
             return
         db._bytes += len(encoded)
+        db._grew = True
         if isinstance(row, tuple):
             self.rows[key] = db._event, encoded
             return
@@ -360,13 +368,13 @@ class Rows:
             if whole:
                 self._flush_whole(host, ops, whole)
                 whole = []
-            pending = row._pending
+            pending, changes = row._pending, row._kinds
             key = [row._key] if parts == 1 else list(row._key)
-            # Whoever still holds the row enters it again, in the way that it was entered.
+            # Whoever still holds the row enters it again, in the way that it was entered: no column is changed.
             row._absent = pending != UPDATED
-            row._pending = FLUSHED
+            row._pending, row._kinds = FLUSHED, self.unchanged
             for verb in _VERBS[pending]:
-                kinds = bytes(self.width) if verb == DELETE else bytes(row._kinds)
+                kinds = bytes(self.unchanged if verb == DELETE else changes)
                 known = statements.get((verb, kinds))
                 if known is None:
                     if verb == UPDATE and not any(kinds):

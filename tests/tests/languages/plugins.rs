@@ -35,15 +35,10 @@ pub struct Built {
 /// One engine and one set of limits for all: large languages may take their time at the start.
 pub fn engine() -> Result<&'static Engine> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();
-    let cache = compiled()?;
+    let cache = target::compiled_dir()?;
     let engine =
         ENGINE.get_or_init(|| Engine::with_limits(Some(cache), &limits()).map_err(|error| error.to_string()));
     engine.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
-}
-
-/// Where it keeps what it has compiled.
-pub fn compiled() -> Result<PathBuf> {
-    Ok(target::cache_dir()?.join("languages-compiled"))
 }
 
 pub fn limits() -> Limits {

@@ -1,7 +1,7 @@
 //! The same events give the same rows, whatever language folds them.
 
 use super::events::{self, Record};
-use super::plugins::{Built, Kind, all, compare, compiled};
+use super::plugins::{Built, Kind, all, compare};
 use anyhow::{Context, Result, ensure};
 use lantern::read_model::Fingerprint;
 use lantern_tests::client;
@@ -13,7 +13,6 @@ use lantern_tests::wait::WAIT_MS_MAX;
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use std::fs;
 use std::time::Duration;
 
 /// What is to be sent is in no hash, since it goes when it is sent. Here nobody takes it.
@@ -92,13 +91,6 @@ fn read_models(log: &Log<'_>, settings: &str) -> Result<Vec<Made>> {
     let plugins = all(Kind::Projection)?;
     let mut site = Site::new(log)?
         .with_settings(&format!("{settings}[limits]\nevent_ms_max = 60000\ncall_ms_max = 60000\n"))?;
-    // Compiled once, by the suite's own engine, whose settings are the host's.
-    let (compiled, cache) = (compiled()?, site.data().join("cache"));
-    fs::create_dir_all(&cache)?;
-    for entry in fs::read_dir(compiled)? {
-        let path = entry?.path();
-        fs::copy(&path, cache.join(path.file_name().context("a file has a name")?))?;
-    }
     for built in &plugins {
         site.deploy(&Plugin { name: built.plugin.name.clone(), wasm: built.wasm.clone() })?;
     }
