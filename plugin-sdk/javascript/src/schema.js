@@ -141,12 +141,13 @@ function readFields(entries, value) {
   return value;
 }
 
-// What a field's value usually is, by its type: `value` then needs no call.
+// What a field's value usually is, by its type. Integers of 32 bits are told without a call.
+const IS_INTEGER = 'typeof value === "number" && ((value | 0) === value || isSafe(value))';
 const USUAL = new Map([
   [text, 'typeof value === "string"'],
   [boolean, 'typeof value === "boolean"'],
-  [integer, 'typeof value === "number" && (value | 0) === value'],
-  [bigint, 'typeof value === "number" && (value | 0) === value'],
+  [integer, IS_INTEGER],
+  [bigint, IS_INTEGER],
 ]);
 
 /**
@@ -167,7 +168,8 @@ function usual(entries, readAll) {
     return object;
   }`;
   const reads = entries.map(([, type]) => type.read);
-  return new Function("isArray", "toBigInt", "reads", "readAll", `return ${body};`)(isArray, BigInt, reads, readAll);
+  const make = new Function("isArray", "isSafe", "toBigInt", "reads", "readAll", `return ${body};`);
+  return make(isArray, Number.isSafeInteger, BigInt, reads, readAll);
 }
 
 /** A type as it is, or the fields of an object. */

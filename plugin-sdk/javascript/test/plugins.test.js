@@ -137,6 +137,21 @@ test("json is checked where it is read", () => {
   check({ names: { y: null } }, "`names`: y: expected an integer, found null");
 });
 
+// What objects are read by is code that is made of their fields' names.
+test("fields of any name are read, and only what is missing is said to be", () => {
+  const names = ['a "quoted" one', "back\\slash", "new\nline", "${n}", "object", "value", "constructor"];
+  const type = object(Object.fromEntries(names.map((name) => [name, integer])));
+  const whole = Object.fromEntries(names.map((name, n) => [name, n]));
+  assert.deepEqual(readJson(JSON.stringify(whole), type), whole);
+  for (const name of names) {
+    const { [name]: _, ...rest } = whole;
+    const message = name === "constructor" ? /`constructor`: expected an integer/ : { message: `the field \`${name}\` is missing` };
+    assert.throws(() => readJson(JSON.stringify(rest), type), message);
+  }
+  const late = 2 ** 40;
+  assert.deepEqual(readJson(`{"at":${late},"n":${-late}}`, typeOf({ at: integer, n: bigint })), { at: late, n: BigInt(-late) });
+});
+
 test("commands are sent and taken back", () => {
   const [sent, ...others] = model().apply({ type: "Send", headers: { ce_id: "e-1" } }).sent;
   assert.deepEqual([sent.key, sent.command, sent.data, sent.dueMs, others], ["k/1", "Deposit", { cents: 5 }, 7, []]);

@@ -6,54 +6,59 @@ done by the methods of :class:`~lantern.rows.Row` itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from keyword import iskeyword
-from typing import Any, TypeVar
+from typing import Any
 
-R = TypeVar("R")
+UNCHANGED, SET, ADD, MAX, MIN = range(5)
+"""How a column is changed."""
 
 # With more parameters, asking for each of them takes longer than the dictionary of those that were given.
 _COLUMNS_MAX = 12
 # Nothing that a plugin could give.
 _NO = object()
-# What becomes of a column, by what was gathered (`_old`) and what is given (`_new`); `_sum` is their sum.
+# By method: the change, and what becomes of a column by what is given (`_new`) and its sum with what was gathered (`_sum`).
 _USUAL = {
-    "set": "_values[{place}] = _new",
-    "add": "_values[{place}] = _sum",
-    "max": "if _new > _values[{place}]: _values[{place}] = _new",
-    "min": "if _new < _values[{place}]: _values[{place}] = _new",
+    "set": (SET, "_values[{place}] = _new"),
+    "add": (ADD, "_values[{place}] = _sum"),
+    "max": (MAX, "if _new > _values[{place}]: _values[{place}] = _new"),
+    "min": (MIN, "if _new < _values[{place}]: _values[{place}] = _new"),
 }
 
 
-def row_class(row: type[R], columns: tuple[str, ...], kinds: dict[str, int]) -> type[R]:
-    """The class of a table's rows. ``kinds`` has the number of each method's change.
+def methods(columns: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
+    """The methods of rows with these columns, for a class whose ``_general`` is the class that has them for any columns.
 
-    It is ``row`` itself where a column's name is no parameter's, or there are too many.
+    There are none where a column's name is no parameter's, or where there are too many.
     """
-    if len(columns) > _COLUMNS_MAX or not all(_is_parameter(name) for name in columns):
-        return row
-    scope: dict[str, Any] = {"_NO": _NO, "_Row": row}
-    exec("\n".join(_method(method, kind, columns) for method, kind in kinds.items()), scope)
-    return type(row.__name__, (row,), {"__slots__": (), **{method: scope[method] for method in kinds}})
+    are_parameters = all(map(_is_parameter, columns)) and len(set(columns)) == len(columns)
+    if not are_parameters or len(columns) > _COLUMNS_MAX:
+        return {}
+    scope: dict[str, Any] = {"_NO": _NO}
+    exec("\n".join(_method(method, columns) for method in _USUAL), scope)
+    return {method: scope[method] for method in _USUAL}
 
 
 def _is_parameter(name: str) -> bool:
     return name.isidentifier() and name.isascii() and not iskeyword(name) and not name.startswith("_")
 
 
-def _method(method: str, kind: int, columns: tuple[str, ...]) -> str:
-    lines = [f"def {method}(_row, /, *, {', '.join(f'{name}=_NO' for name in columns)}, **_others):"]
+def _method(method: str, columns: tuple[str, ...]) -> str:
+    change, becomes = _USUAL[method]
+    parameters = "".join(f", {name}=_NO" for name in columns)
+    lines = [f"def {method}(_row, /{', *' if columns else ''}{parameters}, **_others):"]
     lines.append("  _kinds, _values = _row._kinds, _row._values")
     for place, name in enumerate(columns):
         fits = f" and (_sum := _values[{place}] + _new).bit_length() <= 63" if method == "add" else ""
         lines += [
             f"  if {name} is not _NO:",
             f"    _new = {name}",
-            f"    if _new.__class__ is int and _kinds[{place}] == {kind} and _new.bit_length() <= 63{fits}:",
-            f"      {_USUAL[method].format(place=place)}",
+            f"    if _new.__class__ is int and _kinds[{place}] == {change} and _new.bit_length() <= 63{fits}:",
+            f"      {becomes.format(place=place)}",
             "    else:",
-            f"      _row = _Row.{method}(_row, {name}=_new)",
+            f"      _row = _row._general.{method}(_row, {name}=_new)",
             "      _kinds, _values = _row._kinds, _row._values",
         ]
     # What is no column of the table.
-    lines += ["  if _others:", f"    return _Row.{method}(_row, **_others)", "  return _row"]
+    lines += ["  if _others:", f"    return _row._general.{method}(_row, **_others)", "  return _row"]
     return "\n".join(lines)

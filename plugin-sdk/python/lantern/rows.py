@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .columns import row_class
+from .columns import ADD, MAX, MIN, SET, UNCHANGED
 from .errors import LanternError
 from .frame import OpsWriter
 from .table import DELETE, UPDATE, UPSERT, Columns, Table, places, read_sql, write_sql
@@ -17,8 +17,6 @@ from .value import Value, decode, encode, value_of
 if TYPE_CHECKING:
     from .db import Db
     from .host import Host
-
-UNCHANGED, SET, ADD, MAX, MIN = range(5)
 
 # What is to be written of a row.
 NOTHING, UPSERTED, UPDATED, DELETED, REPLACED, FLUSHED = range(6)
@@ -213,7 +211,7 @@ class Rows:
         self.width = len(table.columns)
         self.unchanged = [UNCHANGED] * self.width
         # The class of its rows.
-        self.made = row_class(Row, table.columns, {"set": SET, "add": ADD, "max": MAX, "min": MIN})
+        self.made: type[Row] = type("Row", (Row,), {"__slots__": (), "_general": Row, **table.methods})
         self.rows: dict[Any, Row | Whole] = {}
         # Statements that write, by what they write, with the places of their columns.
         self.statements: dict[tuple[str, bytes], tuple[int, list[int]]] = {}

@@ -115,6 +115,39 @@ def test_changes_of_a_row_are_as_if_written_one_by_one(ops: str, expected: tuple
     assert apart.rows("rows") == rows
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [["n", "note"], ["class", "n"], ["with space", 'a "quoted" one'], ["_kinds", "_n"], [f"c{n}" for n in range(13)]],
+    ids=" ".join,
+)
+def test_columns_of_any_name_and_number_are_written_alike(columns: list[str]) -> None:
+    """Most tables have rows with methods of their own; those that cannot must not differ."""
+    wide = Table("wide", key="id", columns=columns)
+    listed = ", ".join('"' + column.replace('"', '""') + '" INTEGER' for column in columns)
+    projection = Projection("wide", topics=["wide"], schema=[f"CREATE TABLE wide (id TEXT PRIMARY KEY, {listed})"])
+
+    @projection.on("change")
+    def change(event: Event[Any], db: Db) -> None:
+        word, n = event.data
+        getattr(db.upsert(wide, "x"), word)(**{column: n + place for place, column in enumerate(columns)})
+
+    def values(*changes: list[Any]) -> list[Any]:
+        together = ReadModel(projection).apply(*(event(change, type="change") for change in changes)).rows("wide")
+        apart = ReadModel(projection)
+        for change in changes:
+            apart.apply(event(change, type="change"))
+        assert apart.rows("wide") == together
+        return list(together[0].values())[1:]
+
+    width = len(columns)
+    assert values(["add", 1], ["add", 2], ["add", 3]) == [6 + 3 * place for place in range(width)]
+    assert values(["max", 1], ["max", 9], ["max", 3]) == [9 + place for place in range(width)]
+    assert values(["min", 4], ["min", 9], ["min", 2]) == [2 + place for place in range(width)]
+    assert values(["set", 4], ["set", 9], ["max", 2]) == [9 + place for place in range(width)]
+    with pytest.raises(LanternError, match="declares no column `other`"):
+        ReadModel(projection).apply(event(["add", 1], type="change"))._db.upsert(wide, "x").add(other=1)
+
+
 def test_a_failure_takes_the_batch_back_and_the_next_one_is_applied() -> None:
     rows = model()
     with pytest.raises(BadInput, match=r"rows/0@1 \(Op\): refused") as raised:
