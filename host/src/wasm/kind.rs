@@ -74,12 +74,16 @@ impl Kind {
     /// What it may import, for one that imports something else.
     pub(super) fn advice(self) -> &'static str {
         match self {
-            Kind::Projection => "a projection may import lantern:plugin/logger and lantern:plugin/sql",
+            Kind::Projection => {
+                "a projection may import lantern:plugin/logger, lantern:plugin/config and lantern:plugin/sql"
+            }
             Kind::Commands => {
-                "a command handler may import lantern:plugin/logger: all that it decides on is its state"
+                "a command handler may import lantern:plugin/logger and lantern:plugin/config: all that it decides on is \
+                 its state"
             }
             Kind::Upcaster => {
-                "an upcaster may import lantern:plugin/logger: what becomes of an event follows from the event alone"
+                "an upcaster may import lantern:plugin/logger and lantern:plugin/config: what becomes of an event \
+                 follows from the event alone"
             }
         }
     }

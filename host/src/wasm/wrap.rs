@@ -23,14 +23,9 @@ pub fn to_component(input: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
     }
     let outline = Outline::of(input)?;
     let kind = outline.kind()?;
-    let preview1 = virtual_wasi::PREVIEW1;
     // Said here, since the wrapping says only that it knows no such interface.
-    let strange: Vec<&str> = outline
-        .imports
-        .iter()
-        .map(String::as_str)
-        .filter(|name| name.starts_with("wasi") && *name != preview1 || name.starts_with("env."))
-        .collect();
+    let strange: Vec<&str> =
+        outline.imports.iter().map(String::as_str).filter(|name| outline.is_strange(name, kind)).collect();
     if !strange.is_empty() {
         return Err(not_granted(&strange, kind));
     }
@@ -68,6 +63,16 @@ impl Outline {
     /// What it is taken for.
     fn kind(&self) -> Result<Kind, Error> {
         Ok(Kind::of(|interface| self.exports.iter().any(|export| export.starts_with(interface)))?)
+    }
+
+    /// Whether nothing of this name is given to it. Of a module that brings a world this is known only when it is wrapped.
+    fn is_strange(&self, import: &str, kind: Kind) -> bool {
+        if import.starts_with("env.") {
+            return true;
+        }
+        let is_interface = import.contains(':') && !import.contains(['[', '|']);
+        let is_given = import == virtual_wasi::PREVIEW1 || kind.granted().contains(&import);
+        !is_given && (import.starts_with("wasi") || is_interface && !self.has_world)
     }
 
     fn of(module: &[u8]) -> Result<Self, Error> {

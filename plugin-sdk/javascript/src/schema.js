@@ -1,13 +1,14 @@
 // What JSON may look like: checked when it is read, and the type of what is read.
 
 import { Invalid } from "./errors.js";
+import { Real } from "./value.js";
 
 // Names of the module are quicker than those of the world.
 const { parse } = JSON;
 const { isArray } = Array;
 
 const said = (value) => {
-  const text = written(value) ?? String(value);
+  const text = written(value, (each) => each) ?? String(value);
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
 };
 
@@ -264,12 +265,13 @@ class Exact {
   }
 }
 
-/** Writes JSON, bigints as the integers that they are. */
+/** Writes JSON, bigints as the integers that they are, and numbers only where they are exact. */
 export function writeJson(value) {
   let source;
   try {
-    source = JSON.stringify(value);
+    source = JSON.stringify(value, (_, each) => exactly(each));
   } catch (error) {
+    // It has no bigints.
     if (!(error instanceof TypeError)) throw error;
     source = written(value);
   }
@@ -277,12 +279,24 @@ export function writeJson(value) {
   return source;
 }
 
-function written(value) {
+/** A value as JSON has it; what would be written as something else is refused. */
+function exactly(value) {
+  if (typeof value === "number" && !Number.isSafeInteger(value)) {
+    if (!Number.isFinite(value)) throw new Invalid(`${value} has no JSON`);
+    // What has more than 64 bits is no integer to anyone who reads it.
+    if (Number.isInteger(value) && Math.abs(value) < 2 ** 63) {
+      throw new Invalid(`${value} is beyond 2^53 and no longer exact: give a bigint, or real(…) if it is no integer`);
+    }
+  }
+  return value instanceof Real ? value.value : value;
+}
+
+function written(value, as = exactly) {
   if (typeof value === "bigint") return String(value);
-  if (Array.isArray(value)) return `[${value.map((item) => written(item) ?? "null").join(",")}]`;
-  if (!isObject(value) || value.toJSON) return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map((item) => written(item, as) ?? "null").join(",")}]`;
+  if (!isObject(value) || value.toJSON || value instanceof Real) return JSON.stringify(as(value));
   const fields = Object.entries(value)
-    .map(([key, item]) => [key, written(item)])
+    .map(([key, item]) => [key, written(item, as)])
     .filter(([, item]) => item !== undefined);
   return `{${fields.map(([key, item]) => `${JSON.stringify(key)}:${item}`).join(",")}}`;
 }

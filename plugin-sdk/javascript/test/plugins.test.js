@@ -125,6 +125,17 @@ test("integers are exact or refused", () => {
   assert.equal(readJson('{"a":"1234567890123456","b":1.5}', json).b, 1.5);
 });
 
+// What is written here is decided events, states and commands: rounded once, they stay so.
+test("json is written exactly or not at all", () => {
+  assert.equal(writeJson({ a: 2 ** 53 - 1, b: 0.1, c: 1e300, d: real(2 ** 60), e: 5n }), '{"a":9007199254740991,"b":0.1,"c":1e+300,"d":1152921504606847000,"e":5}');
+  for (const wrong of [2 ** 53, -(2 ** 60), Number.NaN, Number.POSITIVE_INFINITY]) {
+    const words = Number.isFinite(wrong) ? /beyond 2\^53 and no longer exact: give a bigint/ : /has no JSON/;
+    assert.throws(() => writeJson({ wrong }), words);
+    assert.throws(() => writeJson({ big: 1n, list: [{ wrong }] }), words);
+  }
+  assert.throws(() => readJson('{"n":9007199254740993}', typeOf({ n: text })), /expected a text, found 9007199254740992/);
+});
+
 test("json is checked where it is read", () => {
   const type = object({ n: number, maybe: optional(text), kind: oneOf("a", "b"), parts: list({ x: integer }), names: record(integer) });
   const right = { n: 1.5, kind: "b", parts: [{ x: 1 }], names: { y: 2 }, other: 0 };

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from . import codec
-from .errors import BadInput, Invalid, LanternError
+from .errors import BadInput, Invalid, LanternError, at_event
 from .event import Event
 from .frame import Events, Rows, write_rows
 from .manifest import Manifest
@@ -189,9 +189,13 @@ class Aggregate(Generic[S]):
             kind = events.texts[place]
             evolver = self._evolvers.get(kind)
             event: Event[Any] = Event(events, index, evolver[1] if evolver else _refuse)
-            if evolver is None:
-                raise event.bad_input(f"nothing evolves {kind}: register a function for it with `evolve`")
-            found = evolver[0](state, event.data)
+            try:
+                if evolver is None:
+                    raise event.bad_input(f"nothing evolves {kind}: register a function for it with `evolve`")
+                found = evolver[0](state, event.data)
+            except Exception as error:
+                at_event(error, index)
+                raise
             state = state if found is None else found
         return codec.dump(state)
 

@@ -66,6 +66,8 @@ def dump(value: object) -> bytes:
 def plain(value: Any) -> Any:
     """A value of dataclasses, enums and collections as what JSON has."""
     kind = value.__class__
+    if kind is int and value.bit_length() > 63 and not -(2**63) <= value < 2**63:
+        raise TypeError(f"{value} does not fit 64 bits, and nobody could read it: write it as text")
     if kind in (str, int, bool, float) or value is None:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

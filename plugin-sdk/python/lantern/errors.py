@@ -55,3 +55,11 @@ class MangledFrame(LanternError):
 
 class Invalid(ValueError):
     """JSON that is not of the expected form, with the path to what is wrong."""
+
+
+def at_event(error: Exception, index: int | None) -> None:
+    """Notes at which event of a batch something was raised, where that is not known yet: the host wants to know it."""
+    if not isinstance(error, LanternError):
+        error.__lantern_index__ = index  # type: ignore[attr-defined]
+    elif error.index is None:
+        error.index = index

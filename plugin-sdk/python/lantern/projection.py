@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 
 from . import codec
 from .db import Db
-from .errors import LanternError
+from .errors import at_event
 from .event import Event
 from .frame import Events
 from .manifest import Envelope, Manifest, Query
@@ -138,9 +138,5 @@ class Projection:
             return db._finish()
         except Exception as error:
             db._reset()
-            if isinstance(error, LanternError):
-                if error.index is None:
-                    error.index = index
-            else:
-                error.__lantern_index__ = index  # type: ignore[attr-defined]
+            at_event(error, index)
             raise

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from . import codec
-from .errors import LanternError
+from .errors import LanternError, at_event
 from .event import Event
 from .frame import Events, Value, write_rows
 from .manifest import Envelope, Manifest
@@ -88,11 +88,7 @@ class Upcaster:
             try:
                 rows.append(_row(found[0](event)))
             except Exception as error:
-                if isinstance(error, LanternError):
-                    if error.index is None:
-                        error.index = index
-                else:
-                    error.__lantern_index__ = index  # type: ignore[attr-defined]
+                at_event(error, index)
                 raise
         return write_rows(("type", "payload"), rows)
 

@@ -9,6 +9,7 @@ import pytest
 
 from lantern import Aggregate, BadInput, Context, Event, LanternError, Rejection, Upcaster, codec
 from lantern.errors import Invalid
+from lantern.frame import NewEvent, write_events
 from lantern.testing import event, given, upcast
 
 
@@ -48,6 +49,14 @@ def deposit(state: Account, command: Deposit, context: Context) -> Iterator[obje
 @account.evolve(Deposited)
 def deposited(state: Account, event: Deposited) -> None:
     state.cents += event.cents
+
+
+def test_an_integer_that_nobody_could_read_is_not_written() -> None:
+    """What is written here is decided events, states and commands: they stay as they are."""
+    assert codec.dump([2**63 - 1, -(2**63), True, 1e300]) == b"[9223372036854775807,-9223372036854775808,true,1e+300]"
+    for wrong in (2**63, -(2**63) - 1, [{"n": 2**64}], Deposited(10**30)):
+        with pytest.raises(Invalid, match="does not fit 64 bits"):
+            codec.dump(wrong)
 
 
 def test_a_command_leads_to_events_or_a_rejection() -> None:
@@ -142,3 +151,20 @@ def test_json_becomes_a_dataclass_and_back() -> None:
 def test_json_of_another_form_is_refused_where_it_is_wrong(old: bytes, new: bytes, words: str) -> None:
     with pytest.raises(Invalid, match=words):
         codec.reader(Everything)(codec.parse(JSON.replace(old, new)))
+
+
+def test_what_an_evolver_raises_names_its_event() -> None:
+    failing = Aggregate("failing", topic="accounts", state=Account)
+
+    @failing.evolve(Deposited)
+    def deposited(state: Account, event: Deposited) -> None:
+        if event.cents == 0:
+            raise ValueError("nothing")
+
+    frame = write_events([NewEvent("Deposited", payload=b'{"cents":%d}' % cents) for cents in (1, 0)])
+    with pytest.raises(ValueError, match="nothing") as raised:
+        failing.evolve_frame(None, frame)
+    assert raised.value.__lantern_index__ == 1  # type: ignore[attr-defined]
+    with pytest.raises(BadInput) as refused:
+        failing.evolve_frame(None, write_events([NewEvent("Deposited", payload=b'{"cents":1}'), NewEvent("Other")]))
+    assert refused.value.index == 1

@@ -51,7 +51,7 @@ pub const LANGUAGES: [Language; 8] = [
         name: "python",
         needs: &["python3 -m pip --version", "python3 -c 'import tomllib'"],
         install: "Python 3.11 or newer with pip: apt-get install python3-pip",
-        kinds: &["aggregate"],
+        kinds: &["aggregate", "upcaster", "process-manager"],
         native: Some(PYTHON_TESTS),
         sqlite: false,
     },

@@ -33,7 +33,7 @@ fn done(folder: &Path, arguments: &[&str], input: &str) -> Result<String> {
 #[test]
 fn what_is_set_up_does_what_its_cases_say() -> Result<()> {
     let folder = target::tests_dir().join("tests/ready_made");
-    for name in ["customers", "stock", "archive", "sales"] {
+    for name in ["customers", "stock", "archive", "sales", "visits"] {
         done(&folder, &["test", name], "")?;
     }
     Ok(())

@@ -99,7 +99,7 @@ fn an_upcaster_that_is_more_is_refused() {
     refused(
         "(memory (export",
         r#"(import "lantern:plugin/sql@0.1.0" "prepare" (func (param i32 i32 i32))) (memory (export"#,
-        &["lantern:plugin/sql@0.1.0"],
+        &["imports lantern:plugin/sql@0.1.0", "follows from the event alone"],
     );
     refused("#upcast\"", "#upcats\"", &["lantern:plugin/upcast@0.1.0", "upcast"]);
     let component = compile(&wat::parse_str(upcaster_text(ECHO)).unwrap());
