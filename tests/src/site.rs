@@ -97,7 +97,7 @@ impl Site {
         self.with_settings("")
     }
 
-    /// Moves the data folder, which must be empty still.
+    /// Moves the data folder, in which no host must have run yet.
     #[must_use]
     pub fn with_data(mut self, data: &Path) -> Self {
         data.clone_into(&mut self.data);

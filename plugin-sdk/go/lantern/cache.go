@@ -153,9 +153,11 @@ const (
 
 // enter enters a row with an intent.
 func (c *cache) enter(key []any, intent intent, event int32) (int, *Error) {
-	if at := c.known(key); at >= 0 && intent == intentUpsert && c.entries[at].pending == pendingUpsert {
-		c.entries[at].event = event
-		return at, nil
+	if intent == intentUpsert {
+		if at := c.known(key); at >= 0 && c.entries[at].pending == pendingUpsert {
+			c.entries[at].event = event
+			return at, nil
+		}
 	}
 	start := len(c.arena)
 	if err := c.appendKey(key); err != nil {

@@ -333,8 +333,8 @@ func (db *DB) reset() {
 	db.touched, db.event, db.err = db.touched[:0], -1, nil
 }
 
-// RowWriter is a row that is being written, until rows are handed over for a statement or a query. What is wrong with it fails
-// the event when its function returns.
+// RowWriter is a row that is being written, until rows are handed over: for a statement, a query, or a change of another row that
+// cannot be put together with what is gathered. What is wrong with it fails the event when its function returns.
 type RowWriter struct {
 	// Two words: it is copied with every call.
 	cache      *cache
@@ -373,7 +373,7 @@ func (r RowWriter) column(name string) int {
 		return noRow
 	}
 	if r.generation != r.cache.generation {
-		r.cache.db.note(failure(Other, "a row of %s was entered before rows were written, as for a statement or a query: enter it anew behind it", r.cache.table.Name))
+		r.cache.db.note(failure(Other, "a row of %s was entered before rows were written, as for a statement, a query, or a change of another row that cannot be gathered: enter it anew behind it", r.cache.table.Name))
 		return noRow
 	}
 	nth := r.cache.column(name)

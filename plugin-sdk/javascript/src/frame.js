@@ -94,8 +94,8 @@ export class Events {
     // Where keys and payloads end.
     let reach = 0;
     // Where the headers begin and end, as long as those of an event follow those of the one before.
-    let headersAt = NONE;
-    let headersEnd = NONE;
+    let headersAt = -1;
+    let headersEnd = -1;
     let areInOrder = true;
     for (let at = this.base; at < last; at += step) {
       if (words[at + 4] >= texts || words[at + 6] >= texts) throw outside("the topic or type");
@@ -115,14 +115,14 @@ export class Events {
       }
       const headers = words[at + 12];
       if (headers !== 0) {
-        if (headersAt === NONE) headersAt = headersEnd = words[at + 11];
+        if (headersAt < 0) headersAt = headersEnd = words[at + 11];
         else if (words[at + 11] !== headersEnd) areInOrder = false;
         headersEnd += headers * HEADER_ENTRY;
         used += headers * HEADER_ENTRY;
       }
       if (used > end) throw outside("an item uses bytes twice, and");
     }
-    if (headersAt === NONE) return;
+    if (headersAt < 0) return;
     // As the host writes them, they are behind everything else.
     const isBlock = areInOrder && headersEnd === end && (this.arena.byteOffset + headersAt) % 4 === 0;
     if (isBlock && reach <= headersAt) this.bodyEnd = headersAt;

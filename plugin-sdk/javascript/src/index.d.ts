@@ -75,7 +75,7 @@ export interface Event<T = unknown> {
   header(name: string): Uint8Array | null;
   /** The event's data as JSON, whatever its type. */
   json(): any;
-  /** The event's data as another type than it is declared with. */
+  /** The event's data as another type than it is declared with. Declare that once, by `object`, and not at each call: code is made for it. */
   decode<F extends Type<any> | Fields>(type: F): Infer<F>;
   /** What to throw when the event cannot be understood: it names the event's coordinates. */
   badInput(reason: unknown): BadInput;

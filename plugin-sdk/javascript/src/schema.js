@@ -119,29 +119,6 @@ export function oneOf(...values) {
   });
 }
 
-/** An object with these fields. Others are passed over. */
-export function object(fields) {
-  const entries = Object.entries(fields).map(([name, of]) => [name, typeOf(of)]);
-  const exact = Math.max(NOWHERE, ...entries.map(([, type]) => type.exact));
-  return new Type(usual(entries, (value) => readFields(entries, value)), { exact });
-}
-
-function readFields(entries, value) {
-  if (!isObject(value)) throw expected("an object", value);
-  for (const [name, type] of entries) {
-    const given = value[name];
-    try {
-      const field = type.read(given);
-      if (field !== given) value[name] = field;
-    } catch (error) {
-      if (!(error instanceof Invalid)) throw error;
-      const missing = given === undefined && !type.optional;
-      throw new Invalid(missing ? `the field \`${name}\` is missing` : `\`${name}\`: ${error.message}`);
-    }
-  }
-  return value;
-}
-
 // What a field's value usually is, by its type. Integers of 32 bits are told without a call.
 const IS_INTEGER = 'typeof value === "number" && ((value | 0) === value || isSafe(value))';
 const USUAL = new Map([
@@ -152,25 +129,33 @@ const USUAL = new Map([
 ]);
 
 /**
- * Code of its own for an object's fields, without a loop and with few calls: that is what an interpreter is quickest at. It reads
- * objects as they usually are, and leaves whatever is not to `readAll`, which begins anew.
+ * An object with these fields. Others are passed over. It is read by code of its own, without a loop and with few calls: that is
+ * what an interpreter is quickest at.
  */
-function usual(entries, readAll) {
+export function object(fields) {
+  const entries = Object.entries(fields).map(([name, of]) => [name, typeOf(of)]);
   const lines = entries.map(([name, type], nth) => {
     const field = `object[${JSON.stringify(name)}]`;
-    const isUsual = USUAL.get(type);
-    if (isUsual === undefined) return `value = ${field}; read = reads[${nth}](value); if (read !== value) ${field} = read;`;
-    return `value = ${field}; if (!(${isUsual})) return readAll(object);${type === bigint ? ` ${field} = toBigInt(value);` : ""}`;
+    const read = `{ read = reads[${nth}](value); if (read !== value) ${field} = read; }`;
+    const usual = USUAL.get(type) ?? "false";
+    return `at = ${nth}; value = ${field}; if (${usual}) { ${type === bigint ? `${field} = toBigInt(value);` : ""} } else ${read}`;
   });
-  const body = `(object) => {
-    if (typeof object !== "object" || object === null || isArray(object)) return readAll(object);
-    let value, read;
-    try { ${lines.join("\n")} } catch { return readAll(object); }
+  const source = `return (object) => {
+    if (typeof object !== "object" || object === null || isArray(object)) throw expected("an object", object);
+    let at, value, read;
+    try { ${lines.join("\n")} } catch (error) { throw named(at, value, error); }
     return object;
-  }`;
+  };`;
+  const named = (at, value, error) => {
+    if (!(error instanceof Invalid)) return error;
+    const [name, type] = entries[at];
+    const isMissing = value === undefined && !type.optional;
+    return new Invalid(isMissing ? `the field \`${name}\` is missing` : `\`${name}\`: ${error.message}`);
+  };
   const reads = entries.map(([, type]) => type.read);
-  const make = new Function("isArray", "isSafe", "toBigInt", "reads", "readAll", `return ${body};`);
-  return make(isArray, Number.isSafeInteger, BigInt, reads, readAll);
+  const make = new Function("isArray", "isSafe", "toBigInt", "expected", "reads", "named", source);
+  const exact = Math.max(NOWHERE, ...entries.map(([, type]) => type.exact));
+  return new Type(make(isArray, Number.isSafeInteger, BigInt, expected, reads, named), { exact });
 }
 
 /** A type as it is, or the fields of an object. */

@@ -148,6 +148,19 @@ test("json is checked where it is read", () => {
   check({ names: { y: null } }, "`names`: y: expected an integer, found null");
 });
 
+// A mistake would take for ever to be found if each object read its fields anew to say it.
+test("a mistake deep down is found and named in one reading", () => {
+  let type = object({ n: integer });
+  let data = { n: "one" };
+  let path = "`n`: expected an integer";
+  for (let depth = 0; depth < 40; depth++) {
+    type = object({ in: type });
+    data = { in: data };
+    path = `\`in\`: ${path}`;
+  }
+  assert.throws(() => readJson(JSON.stringify(data), type), { message: `${path}, found "one"` });
+});
+
 // What objects are read by is code that is made of their fields' names.
 test("fields of any name are read, and only what is missing is said to be", () => {
   const names = ['a "quoted" one', "back\\slash", "new\nline", "${n}", "object", "value", "constructor"];

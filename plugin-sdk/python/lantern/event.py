@@ -40,14 +40,15 @@ class Event(Generic[T_co]):
         if data is not _UNREAD:
             return data  # type: ignore[no-any-return]
         batch, index = self._batch, self.index
-        if batch.is_ascii:
-            # What is right, in the fewest steps: where it stands.
+        length = batch.payload_lens[index]
+        if batch.is_ascii and length != NONE:
+            # What is right, in the fewest steps.
             pos = batch.payloads[index]
             try:
-                value, end = scan(batch.text, pos)
+                value, end = scan(batch.text[pos : pos + length], 0)
             except (StopIteration, ValueError):
                 end = -1
-            if end == pos + batch.payload_lens[index]:
+            if end == length:
                 try:
                     data = self._data = self._read(value)
                 except Invalid as error:

@@ -143,9 +143,12 @@ class Events:
             # As many of each event, as is usual.
             is_block = found == list(range(start, end, counts[0] * size))
         else:
-            # Where those of an event without headers are does not matter.
+            # Those of an event without headers may be anywhere.
             places = accumulate(map(mul, counts, repeat(size)), initial=start)
-            is_block = all(at == place or not count for at, place, count in zip(found, places, counts, strict=False))
+            is_block = all(
+                at == place or (not count and at <= end)
+                for at, place, count in zip(found, places, counts, strict=False)
+            )
         return self.arena[start:] if is_block else None
 
     def _check_block(self, block: bytes) -> int:

@@ -35,14 +35,17 @@ log._use(logger.write)
 def projection(plugin: Projection) -> tuple[type, type]:
     """The classes that the world ``projection-plugin`` exports."""
     _forbid_chance()
-    # What is imported stays, and what a batch gathers is let go with it: there is little to be collected, and seldom.
+    # What is imported stays. What a batch leaves behind in cycles is collected behind it, and rarely within.
     gc.freeze()
-    gc.set_threshold(100_000)
+    gc.set_threshold(10_000)
     db = Db(_Host())
 
     class Exported:
         def apply(self, events: bytes) -> bytes:
-            return _answer(lambda: plugin.apply(events, db))
+            try:
+                return _answer(lambda: plugin.apply(events, db))
+            finally:
+                gc.collect()
 
     return _meta(plugin), Exported
 
