@@ -79,8 +79,9 @@ fn commands_that_come_together_are_decided_one_after_the_other() {
     let accepted = answers.iter().filter(|answer| matches!(answer, Ok(Answer::Accepted(_)))).count();
     let rejected = answers.iter().filter(|answer| matches!(answer, Ok(Answer::Rejected(_)))).count();
     assert_eq!((accepted, rejected), (10, 40), "{answers:?}");
-    let status = account.handler.status().borrow().clone();
-    assert_eq!((status.commands, status.events, status.rejected, status.aggregates), (51, 11, 40, 1));
+    account.wait_until("51 commands, 11 events, 40 rejected, 1 aggregate", |status| {
+        (status.commands, status.events, status.rejected, status.aggregates) == (51, 11, 40, 1)
+    });
     assert_eq!(account.state("a").as_deref(), Some("{\"v1\":0}"));
     account.stop();
 }

@@ -8,6 +8,7 @@ mod swapping;
 
 use super::domain::{Domain, Logic, Source};
 use super::handler::Parts;
+use super::status::Status;
 use super::{Accepted, Answer, Command, Error, Handler, Options, Rejected, State};
 use crate::log;
 use crate::wasm::{CallError, Decision, Failure, Fault, Rejection, Trap};
@@ -214,13 +215,16 @@ struct Account<'s> {
 
 impl Account<'_> {
     fn wait(&self, state: State) {
+        self.wait_until(&state.to_string(), |status| status.state == state);
+    }
+
+    /// Commands are answered before they are counted.
+    fn wait_until(&self, what: &str, is_so: impl FnMut(&Status) -> bool) {
         let mut status = self.handler.status();
         let waited = self.site.runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, status.wait_for(|status| status.state == state))
-                .await
-                .map(|seen| seen.map(drop))
+            tokio::time::timeout(PATIENCE, status.wait_for(is_so)).await.map(|seen| seen.map(drop))
         });
-        assert!(matches!(waited, Ok(Ok(()))), "not {state}: {:?}", self.handler.status().borrow());
+        assert!(matches!(waited, Ok(Ok(()))), "not {what}: {:?}", self.handler.status().borrow());
     }
 
     fn submit(&self, command: Command) -> Result<Answer, Error> {
