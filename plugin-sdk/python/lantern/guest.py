@@ -26,6 +26,10 @@ from .upcaster import Upcaster
 
 R = TypeVar("R")
 
+_SMALL_BATCH_BYTES = 16 * 1024
+# So many objects that were made and are still there may be cycles.
+_CYCLES_MAX = 500
+
 _TO_HOST = {fault: HostFault[fault.name] for fault in Fault}
 _FROM_HOST = {theirs: ours for ours, theirs in _TO_HOST.items()}
 
@@ -45,7 +49,9 @@ def projection(plugin: Projection) -> tuple[type, type]:
             try:
                 return _answer(lambda: plugin.apply(events, db))
             finally:
-                gc.collect()
+                # Looking for cycles takes as long as a small batch, which leaves little behind.
+                if len(events) > _SMALL_BATCH_BYTES or gc.get_count()[0] > _CYCLES_MAX:
+                    gc.collect()
 
     return _meta(plugin), Exported
 
