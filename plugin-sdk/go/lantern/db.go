@@ -1,8 +1,6 @@
 package lantern
 
 import (
-	"unsafe"
-
 	"lantern.dev/sdk-go/internal/frame"
 	"lantern.dev/sdk-go/internal/rowop"
 )
@@ -232,7 +230,7 @@ func (db *DB) cache(table *Table) (*cache, *Error) {
 func (db *DB) prepare(sql string) (uint32, *Error) {
 	// The same text is mostly the same address: a comparison of pointers finds it.
 	for i := range db.statements {
-		if text := db.statements[i].text; unsafe.StringData(text) == unsafe.StringData(sql) && len(text) == len(sql) {
+		if isSame(db.statements[i].text, sql) {
 			return db.statements[i].id, nil
 		}
 	}

@@ -130,11 +130,16 @@ func firstSlot(h uint32, slots int) int {
 	return int(h >> (32 - bits.TrailingZeros(uint(slots))))
 }
 
+// isSame says whether two texts are one in memory, which those that stand in a source mostly are.
+func isSame(left, right string) bool {
+	return unsafe.StringData(left) == unsafe.StringData(right) && len(left) == len(right)
+}
+
 // column is where a column of the table stands; -1 if it is not declared.
 func (c *cache) column(name string) int {
 	columns := c.table.Columns
 	nth := c.next
-	if nth >= len(columns) || unsafe.StringData(columns[nth]) != unsafe.StringData(name) || len(columns[nth]) != len(name) {
+	if nth >= len(columns) || !isSame(columns[nth], name) {
 		nth = c.table.column(name)
 	}
 	c.next = nth + 1

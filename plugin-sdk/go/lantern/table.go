@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
-	"unsafe"
 
 	"lantern.dev/sdk-go/internal/rowop"
 )
@@ -50,7 +49,7 @@ func (t *Table) check() *Error {
 func (t *Table) column(name string) int {
 	// The same text is mostly the same address: a comparison of pointers finds it.
 	for nth, column := range t.Columns {
-		if unsafe.StringData(column) == unsafe.StringData(name) && len(column) == len(name) {
+		if isSame(column, name) {
 			return nth
 		}
 	}

@@ -63,8 +63,7 @@ class Aggregate {
   evolve(stored, frame) {
     let state = this.stored(stored);
     const events = new Events(frame);
-    const functions = events.texts.map((type) => this.#evolvers.get(type));
-    events.types = functions.map((each) => each?.type);
+    const functions = events.handledBy(this.#evolvers);
     for (let index = 0; index < events.count; index++) {
       const at = events.item(index);
       const found = functions[events.words[at + 6]];

@@ -57,7 +57,7 @@ export class Events {
     const layout = parse(frame, EVENTS, EVENT_BYTES);
     this.count = layout.count;
     this.texts = layout.texts;
-    // As what the data of events is read, by the number of their type; said by who reads them.
+    // As what the data of events is read, by the number of their type.
     this.types = [];
     this.arena = layout.arena;
     // Headers lie anywhere in the arena, not only where words do.
@@ -157,6 +157,13 @@ export class Events {
       }
     }
     return used;
+  }
+
+  /** Who handles the events of each type, by its number: of a map by their names, else `others`. Their data is read as they say. */
+  handledBy(handlers, others) {
+    const found = this.texts.map((type) => handlers.get(type) ?? others);
+    this.types = found.map((each) => each?.type);
+    return found;
   }
 
   /** Where the words of an item begin. */

@@ -91,10 +91,7 @@ class Projection {
     let index;
     try {
       const events = new Events(frame);
-      const others = this.#handlers.get("*");
-      const found = events.texts.map((type) => this.#handlers.get(type) ?? others);
-      events.types = found.map((each) => each?.type);
-      const handlers = found.map((each) => each?.handler);
+      const handlers = events.handledBy(this.#handlers, this.#handlers.get("*")).map((found) => found?.handler);
       // What many rows have.
       events.texts.forEach(remember);
       const { count, words, step } = events;

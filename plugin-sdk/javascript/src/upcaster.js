@@ -20,8 +20,7 @@ class Upcaster {
   /** Upgrades a frame of events; answers a frame of rows. The host calls it. */
   upcast(frame) {
     const events = new Events(frame);
-    const functions = events.texts.map((type) => this.#functions.get(type));
-    events.types = functions.map((each) => each?.type);
+    const functions = events.handledBy(this.#functions);
     const rows = [];
     for (let index = 0; index < events.count; index++) {
       const at = events.item(index);

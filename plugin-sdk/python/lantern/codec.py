@@ -66,7 +66,7 @@ def dump(value: object) -> bytes:
 def plain(value: Any) -> Any:
     """A value of dataclasses, enums and collections as what JSON has."""
     kind = value.__class__
-    if kind is int and value.bit_length() > 63 and not -(2**63) <= value < 2**63:
+    if kind is int and not _fits(value):
         raise TypeError(f"{value} does not fit 64 bits, and nobody could read it: write it as text")
     if kind in (str, int, bool, float) or value is None:
         return value
@@ -111,8 +111,12 @@ def _scalar(kind: type, words: str) -> Reader:
     return read
 
 
+def _fits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
 def _integer(value: Any) -> int:
-    if value.__class__ is int and -(2**63) <= value < 2**63:
+    if value.__class__ is int and _fits(value):
         return int(value)
     raise Invalid(f"expected an integer of 64 bits, found {_said(value)}")
 

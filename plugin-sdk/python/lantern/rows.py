@@ -314,14 +314,8 @@ class Rows:
             key = self.key(key)
             encoded = encode((*key, *given) if key.__class__ is tuple else (key, *given))
         row = self.rows.get(key)
-        if row is None:
-            self.rows[key] = db._event, encoded
-            db._bytes += _ROW_BYTES + len(encoded)
-            db._grew = True
-            return
-        db._bytes += len(encoded)
-        db._grew = True
-        if isinstance(row, tuple):
+        db._grow(len(encoded) if row is not None else len(encoded) + _ROW_BYTES)
+        if row is None or isinstance(row, tuple):
             self.rows[key] = db._event, encoded
             return
         row._pending = REPLACED if row._pending in (DELETED, REPLACED) else UPSERTED

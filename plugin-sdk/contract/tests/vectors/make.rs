@@ -225,11 +225,13 @@ fn events_vectors(made: &mut Made) {
     made.refused("a key whose end overflows", &with_u32(&one, item + 32, NONE - 1), "bounds");
     made.refused("a payload outside of the arena", &with_u32(&one, item + 36, 9_999), "bounds");
     made.refused("headers outside of the arena", &with_u32(&one, item + 48, 1), "bounds");
-    let with_headers_item = index_at(&with_headers) + HEADERS;
-    made.refused("headers at the last position", &with_u32(&with_headers, with_headers_item, NONE), "bounds");
+    let (with_item, headers_at, _) = header_blocks(&with_headers)[0];
+    made.refused(
+        "headers at the last position",
+        &with_u32(&with_headers, with_item + HEADERS, NONE),
+        "bounds",
+    );
     made.refused("more headers than a position can count", &with_u32(&one, item + 48, NONE), "bounds");
-    let headers_at =
-        arena_at(&with_headers) + u32_at(&with_headers, index_at(&with_headers) + HEADERS) as usize;
     made.refused("a header's name that is unknown", &with_u32(&with_headers, headers_at, 99), "bounds");
     made.refused("a header outside of the arena", &with_u32(&with_headers, headers_at + 4, 9_999), "bounds");
     let two = frame(&[(PLACED, &[]), (PLACED, &[])]);

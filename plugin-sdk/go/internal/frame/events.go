@@ -134,9 +134,9 @@ func (w *EventsWriter) Push(event Event, headers ...Header) {
 	topic, kind := b.intern(event.Topic), b.intern(event.Type)
 	keyPos, keyLen := b.optional(event.Key)
 	payloadPos, payloadLen := b.optional(event.Payload)
-	var pos uint32
+	var headersPos uint32
 	if len(headers) > 0 {
-		pos = uint32(len(w.headers))
+		headersPos = uint32(len(w.headers))
 	}
 	for _, header := range headers {
 		name := b.intern(header.Name)
@@ -149,7 +149,7 @@ func (w *EventsWriter) Push(event Event, headers ...Header) {
 	putI64(row, 0, event.Offset)
 	putI64(row, 8, event.TimestampMs)
 	for nth, field := range [...]uint32{
-		topic, uint32(event.Partition), kind, keyPos, keyLen, payloadPos, payloadLen, pos, uint32(len(headers)),
+		topic, uint32(event.Partition), kind, keyPos, keyLen, payloadPos, payloadLen, headersPos, uint32(len(headers)),
 	} {
 		putU32(row, 16+4*nth, field)
 	}
