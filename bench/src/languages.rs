@@ -39,8 +39,8 @@ const LANGUAGES: [(&str, &str, Version); 8] = [
     ("zig", "Zig", Version::Is("0.17.1")),
     ("assemblyscript", "AssemblyScript", Version::Is("0.28.20")),
     ("go", "Go", Version::Says(&["go", "version"])),
-    ("javascript", "JavaScript", Version::Is("componentize-qjs 0.4.5")),
-    ("typescript", "TypeScript", Version::Is("componentize-qjs 0.4.5")),
+    ("javascript", "JavaScript", Version::Is("QuickJS-ng 0.16.2")),
+    ("typescript", "TypeScript", Version::Is("QuickJS-ng 0.16.2")),
     ("python", "Python", Version::Is("componentize-py 0.25.1")),
 ];
 

@@ -1149,14 +1149,14 @@ bool lantern_read(const lantern_event *event, const lantern_field *fields, void 
 
 bool lantern_event_text(const lantern_event *event, lantern_text *into) {
     if (!has_data(event)) return false;
-    if (!is_utf8(event->payload.ptr, event->payload.len)) return lantern_bad_input(event, "its data is not text");
+    if (!is_utf8(event->payload.ptr, event->payload.len)) return lantern_bad_input(event, "its data is not text: it is not UTF-8");
     *into = (lantern_text){(const char *)event->payload.ptr, event->payload.len};
     return true;
 }
 
 bool lantern_key_text(const lantern_event *event, lantern_text *into) {
     if (!event->key.ptr) return lantern_bad_input(event, "it has no key");
-    if (!is_utf8(event->key.ptr, event->key.len)) return lantern_bad_input(event, "its key is not text");
+    if (!is_utf8(event->key.ptr, event->key.len)) return lantern_bad_input(event, "its key is not text: it is not UTF-8");
     *into = (lantern_text){(const char *)event->key.ptr, event->key.len};
     return true;
 }
@@ -1837,15 +1837,11 @@ static bool column_at(const lantern_table *table, const char *column, uint32_t *
                         LANTERN_ARG(names));
 }
 
-static void row_change(lantern_row *row, const char *column, change how, lantern_value value) {
+static inline void row_change_at(lantern_row *row, uint32_t at, change how, lantern_value value) {
     lantern_db *db = row->db;
-    if (!row->there) return;
     cache *in = db->caches[row->cache];
-    uint32_t at;
-    if (row->generation != db->generation) {
-        lantern_fail(LANTERN_OTHER, "a row of `%s` was entered before a statement or a query: enter it anew behind it",
-                     in->table->name);
-    } else if (column_at(in->table, column, &at) && !cache_change(in, row->entry, at, how, value) && !failed.is) {
+    if (!row->there) return;
+    if (!cache_change(in, row->entry, at, how, value) && !failed.is) {
         /* What is gathered and what comes now are not one change: the first is written, the second begins anew. */
         const entry *old = &ENTRIES(in)[row->entry];
         size_t key_len = old->key_len;
@@ -1853,6 +1849,22 @@ static void row_change(lantern_row *row, const char *column, change how, lantern
         if (reenter(row, key, key_len)) cache_change(in, row->entry, at, how, value);
     }
     keep_error(db);
+}
+
+static void row_change(lantern_row *row, const char *column, change how, lantern_value value) {
+    lantern_db *db = row->db;
+    if (!row->there) return;
+    const lantern_table *table = db->caches[row->cache]->table;
+    uint32_t at;
+    if (row->generation != db->generation) {
+        lantern_fail(LANTERN_OTHER, "a row of `%s` was entered before a statement or a query: enter it anew behind it",
+                     table->name);
+        keep_error(db);
+    } else if (column_at(table, column, &at)) {
+        row_change_at(row, at, how, value);
+    } else {
+        keep_error(db);
+    }
 }
 
 void lantern_row_set(lantern_row *row, const char *column, lantern_value value) { row_change(row, column, SET, value); }
@@ -2011,10 +2023,10 @@ lantern_value lantern_column(const lantern_stored *row, const char *column) {
     return row->values[at];
 }
 
-/* Statements of the plugin, by address and text: a literal never moves, and another text may come to its place. */
+/* A statement of the plugin, found by its text. */
 typedef struct {
-    const char *sql;
-    char *copy;
+    char *sql;
+    size_t len;
     uint32_t statement;
 } known_sql;
 
@@ -2025,7 +2037,7 @@ static bool statement_of(lantern_db *db, const lantern_value *values, size_t cou
     size_t len = values[0].len;
     known_sql *known = (known_sql *)db->statements.ptr;
     for (size_t i = 0; i < db->statements.len / sizeof *known; i++) {
-        if (known[i].sql == sql && strlen(known[i].copy) == len && same_bytes(known[i].copy, sql, len)) {
+        if (known[i].len == len && same_bytes(known[i].sql, sql, len)) {
             *statement = known[i].statement;
             return true;
         }
@@ -2033,8 +2045,7 @@ static bool statement_of(lantern_db *db, const lantern_value *values, size_t cou
     if (!prepare(sql, len, statement)) return false;
     char *copied = must(malloc(len + 1));
     memcpy(copied, sql, len);
-    copied[len] = 0;
-    append(&db->statements, &(known_sql){sql, copied, *statement}, sizeof(known_sql));
+    append(&db->statements, &(known_sql){copied, len, *statement}, sizeof(known_sql));
     return true;
 }
 
@@ -2321,26 +2332,34 @@ void *lantern_apply(lantern_apply_fn *apply, const uint8_t *frame, size_t len) {
     return success(blob_of(&db->frame));
 }
 
-void *lantern_decide(const lantern_aggregate *aggregate, const uint8_t *frame, size_t len) {
+static lantern_decision *begin_decision(void) {
     static lantern_decision decision;
     failed.is = false;
     decision.rejected = false;
     decision.detail = (lantern_text){NULL, 0};
     typed_begin(&decision.events);
-    if (!try_decide(aggregate, frame, len, &decision)) return failure(NONE);
+    return &decision;
+}
+
+static void *end_decision(lantern_decision *decision) {
     answer *to = take(sizeof *to, 8);
     *to = (answer){.failed = 0};
-    to->decision.rejected = decision.rejected;
-    if (decision.rejected) {
-        to->decision.rejection.code = decision.code;
-        to->decision.rejection.message = decision.message;
-        to->decision.rejection.has_detail = decision.detail.ptr != NULL;
-        to->decision.rejection.detail = decision.detail;
+    to->decision.rejected = decision->rejected;
+    if (decision->rejected) {
+        to->decision.rejection.code = decision->code;
+        to->decision.rejection.message = decision->message;
+        to->decision.rejection.has_detail = decision->detail.ptr != NULL;
+        to->decision.rejection.detail = decision->detail;
     } else {
-        writer_finish(&decision.events.rows, ROWS, ROW_STRIDE, &answer_frame);
+        writer_finish(&decision->events.rows, ROWS, ROW_STRIDE, &answer_frame);
         to->decision.events = blob_of(&answer_frame);
     }
     return to;
+}
+
+void *lantern_decide(const lantern_aggregate *aggregate, const uint8_t *frame, size_t len) {
+    lantern_decision *decision = begin_decision();
+    return try_decide(aggregate, frame, len, decision) ? end_decision(decision) : failure(NONE);
 }
 
 void *lantern_evolve(const lantern_aggregate *aggregate, const uint8_t *json, size_t json_len, const uint8_t *frame,

@@ -1,18 +1,18 @@
-// Builds a plugin: node build.js --tools TOOLS --wit .lantern/wit --out plugin.wasm
+// Builds a plugin: node build.js --tools TOOLS --out plugin.wasm
 //
-// TOOLS is a folder with node_modules/{esbuild,componentize-qjs}. The module that package.json names as "main" has the plugin as its
-// default export. `lantern build` calls this.
+// TOOLS is a folder with node_modules/esbuild. The module that package.json names as "main" has the plugin as its default export.
+// `lantern build` calls this.
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { snapshot } from "./snapshot.js";
 
 const SDK = dirname(fileURLToPath(import.meta.url));
-const VERSIONS = { esbuild: "0.28.2", "componentize-qjs": "0.4.5" };
-const WORLDS = { projection: "projection-plugin", aggregate: "command-handler", upcaster: "upcaster" };
-const EXPORTS = { projection: "projection", aggregate: "commands", upcaster: "upcast" };
+const ESBUILD = "0.28.2";
+const KINDS = ["projection", "aggregate", "upcaster"];
 
 /** What is wrong with a project, and what to do. */
 class Refused extends Error {}
@@ -21,20 +21,19 @@ async function main() {
   const { values } = parseArgs({
     options: {
       tools: { type: "string" },
-      wit: { type: "string" },
       out: { type: "string" },
       project: { type: "string", default: "." },
     },
   });
-  for (const name of ["tools", "wit", "out"]) {
-    if (values[name] === undefined) throw new Refused(`--${name} is missing: node build.js --tools DIR --wit DIR --out FILE`);
+  for (const name of ["tools", "out"]) {
+    if (values[name] === undefined) throw new Refused(`--${name} is missing: node build.js --tools DIR --out FILE`);
   }
-  await build(resolve(values.project), resolve(values.tools), resolve(values.wit), resolve(values.out));
+  await build(resolve(values.project), resolve(values.tools), resolve(values.out));
 }
 
-async function build(project, tools, wit, out) {
+async function build(project, tools, out) {
   const main = mainOf(project);
-  const esbuild = tool(tools, "esbuild");
+  const esbuild = esbuildOf(tools);
   const folder = join(project, ".lantern", "build", "javascript");
   mkdirSync(folder, { recursive: true });
   const bundle = (entry, outfile, more) =>
@@ -43,14 +42,12 @@ async function build(project, tools, wit, out) {
         entryPoints: [entry],
         outfile,
         bundle: true,
-        format: "esm",
         platform: "neutral",
         mainFields: ["module", "main"],
         target: "es2023",
         charset: "utf8",
         logLevel: "silent",
         absWorkingDir: project,
-        external: ["lantern:plugin/*"],
         plugins: [sdk],
         ...more,
       })
@@ -61,28 +58,27 @@ async function build(project, tools, wit, out) {
 
   // Once for Node, to see what the plugin is; then for the engine.
   const native = join(folder, "native.mjs");
-  await bundle(main, native);
+  await bundle(main, native, { format: "esm" });
   const kind = await kindOf(native, main);
   const entry = join(folder, "entry.js");
-  writeFileSync(entry, entrySource(kind, main));
+  writeFileSync(entry, entrySource(main));
   const bundled = join(folder, "plugin.js");
-  const { outputFiles } = await bundle(entry, bundled, { sourcemap: "external", sourcesContent: false, write: false });
+  const { outputFiles } = await bundle(entry, bundled, { format: "iife", sourcemap: "external", sourcesContent: false, write: false });
   const code = outputFiles.find((file) => file.path.endsWith(".js")).text;
   const map = JSON.parse(outputFiles.find((file) => file.path.endsWith(".map")).text);
   // Behind the code, so that no line of it moves.
   const source = `${code}\nglobalThis.__lanternLines = ${JSON.stringify(linesOf(map))};\n`;
   writeFileSync(bundled, source);
-
-  const { component } = await tool(tools, "componentize-qjs").componentize({
-    witPath: wit,
-    jsSource: source,
-    jsPath: bundled,
-    world: WORLDS[kind],
-    stubWasi: true,
-    sync: true,
-  });
   mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, component);
+  writeFileSync(out, plugin(source, kind, main));
+}
+
+function plugin(source, kind, main) {
+  try {
+    return snapshot(readFileSync(join(SDK, "engine.wasm")), source, kind);
+  } catch (error) {
+    throw new Refused(`${main} cannot be loaded by the engine of plugins:\n${error.message}`);
+  }
 }
 
 function mainOf(project) {
@@ -100,11 +96,11 @@ function mainOf(project) {
   return found;
 }
 
-function tool(tools, name) {
+function esbuildOf(tools) {
   try {
-    return createRequire(join(tools, "package.json"))(name);
+    return createRequire(join(tools, "package.json"))("esbuild");
   } catch (error) {
-    throw new Refused(`${name} is missing in ${tools}: npm install --prefix ${tools} ${name}@${VERSIONS[name]} (${error.code ?? error.message})`);
+    throw new Refused(`esbuild is missing in ${tools}: npm install --prefix ${tools} esbuild@${ESBUILD} (${error.code ?? error.message})`);
   }
 }
 
@@ -127,22 +123,18 @@ async function kindOf(native, main) {
   } catch (error) {
     throw new Refused(`${main} cannot be loaded:\n${error.stack}`);
   }
-  if (!WORLDS[plugin?.kind]) {
+  if (!KINDS.includes(plugin?.kind)) {
     throw new Refused(`${main} has no plugin as its default export: export default projection({ … }), aggregate or upcaster`);
   }
   return plugin.kind;
 }
 
-function entrySource(kind, main) {
-  const sql = kind === "projection" ? 'import sql from "lantern:plugin/sql@0.1.0";\n' : "const sql = undefined;\n";
+function entrySource(main) {
   return `// Written by \`lantern build\`.
-import { exportsOf } from "@lantern/sdk/guest";
-import logger from "lantern:plugin/logger@0.1.0";
-${sql}import plugin from ${JSON.stringify(main)};
+import { guestOf } from "@lantern/sdk/guest";
+import plugin from ${JSON.stringify(main)};
 
-const exported = exportsOf(plugin, logger, sql);
-export const meta = exported.meta;
-export const ${EXPORTS[kind]} = exported.${EXPORTS[kind]};
+globalThis.__lantern = guestOf(plugin);
 `;
 }
 
@@ -172,7 +164,7 @@ function linesOf({ sources, mappings }) {
     return first ?? 0;
   });
   const names = sources.map((path) => path.replace(/^(\.\.\/)+/, ""));
-  return { sources: names.map((path) => (/(^|-)sdk\/javascript\//.test(path) ? "@lantern/sdk" : path)), lines };
+  return { sources: names.map((path) => (/(^|-)sdk\/javascript\/|@lantern\/sdk\//.test(path) ? "@lantern/sdk" : path)), lines };
 }
 
 main().catch((error) => {

@@ -1,5 +1,8 @@
 // Why something could not be done, and whose fault it is.
 
+/** Faults as the contract numbers them. */
+export const FAULTS = ["bad-input", "sql", "conflict", "unsupported", "other"];
+
 /** What the SDK throws. Anything else that is thrown fails an event too, with its stack. */
 export class LanternError extends Error {
   constructor(message, { fault = "other", index } = {}) {
@@ -24,14 +27,6 @@ export class SqlError extends LanternError {
   }
 }
 
-/** Bytes that are no frame. `code` is the name of the error in frames.md. */
-export class MangledFrame extends LanternError {
-  constructor(code, message) {
-    super(`mangled frame: ${message}`);
-    this.code = code;
-  }
-}
-
 /** The domain says no. That is an answer, which the caller gets and which is not tried again. */
 export class Rejection extends Error {
   constructor(code, message, detail) {
@@ -44,3 +39,10 @@ export class Rejection extends Error {
 
 /** A value that is not of the expected form, with the path to what is wrong. */
 export class Invalid extends Error {}
+
+/** The error of a fault. */
+export function errorOf(fault, message, index) {
+  if (fault === "bad-input") return new BadInput(message, index);
+  const SomeError = fault === "sql" || fault === "conflict" ? SqlError : LanternError;
+  return new SomeError(message, { fault, index });
+}

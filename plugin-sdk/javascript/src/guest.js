@@ -1,11 +1,16 @@
-// What stands between the host and a plugin, in WebAssembly only. It is imported before the plugin, so that nothing of the
-// plugin sees a clock or randomness: a replay must give the same rows.
+// What stands between the engine (engine/) and a plugin, in WebAssembly only. It is imported before the plugin, so that nothing of
+// the plugin sees a clock or randomness: a replay must give the same rows.
 
-import { Db } from "./db.js";
-import { LanternError, Rejection, SqlError } from "./errors.js";
-import { writeTo } from "./log.js";
-import { atEvent } from "./projection.js";
-import { writeJson } from "./schema.js";
+import { Database } from "./database.js";
+import { FAULTS, LanternError, Rejection, errorOf } from "./errors.js";
+import { Event, read } from "./event.js";
+import { failureOf } from "./failure.js";
+import { LEVELS, log, writeTo } from "./log.js";
+import { typeOf, writeJson } from "./schema.js";
+import { Table } from "./table.js";
+import { Real } from "./value.js";
+
+const native = globalThis.__lantern;
 
 const forbidden = (name, instead) => () => {
   throw new LanternError(`${name} is not there: a replay would give other rows; ${instead}`, { fault: "unsupported" });
@@ -24,56 +29,74 @@ Date.UTC = ThisDate.UTC;
 Date.now = noClock("Date.now()");
 Object.defineProperty(globalThis, "performance", { value: { now: noClock("performance.now()") } });
 
-/** The host's functions, which throw failures, with errors of the SDK. */
-function raising(call) {
-  return (...given) => {
-    try {
-      return call(...given);
-    } catch (thrown) {
-      const failure = thrown?.payload ?? thrown;
-      if (typeof failure?.kind !== "string") throw thrown;
-      const { kind: fault, message, index } = failure;
-      const SomeError = fault === "sql" || fault === "conflict" ? SqlError : LanternError;
-      throw new SomeError(message, { fault, index: index ?? undefined });
-    }
-  };
-}
+globalThis.TextEncoder = class TextEncoder {
+  encoding = "utf-8";
 
-/** Answers what the work does, or throws a failure as the contract has it. */
-function answer(work) {
+  encode(text = "") {
+    return native.encode(String(text));
+  }
+};
+
+globalThis.TextDecoder = class TextDecoder {
+  encoding = "utf-8";
+
+  constructor(encoding = "utf-8", { fatal = false, ignoreBOM = false } = {}) {
+    if (!/^(utf-?8|unicode-1-1-utf-8)$/i.test(encoding)) throw new RangeError(`${encoding} is not read here, only UTF-8`);
+    this.fatal = fatal;
+    this.ignoreBOM = ignoreBOM;
+  }
+
+  decode(bytes = new Uint8Array()) {
+    const given = ArrayBuffer.isView(bytes) ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength) : new Uint8Array(bytes);
+    const text = native.decode(given, this.fatal);
+    return !this.ignoreBOM && text.startsWith("\ufeff") ? text.slice(1) : text;
+  }
+};
+
+// The log is where a plugin's words go.
+const written = (level) => (...words) => log[level](words.map((word) => (typeof word === "string" ? word : inspected(word))).join(" "));
+const inspected = (value) => {
+  if (value instanceof Error) return failureOf(value).message;
+  if (value === null || typeof value !== "object") return String(value);
   try {
-    return work();
-  } catch (error) {
-    const { fault, message, index } = atEvent(error);
-    throw { kind: fault, message, index: index ?? null };
+    return writeJson(value);
+  } catch {
+    return String(value);
   }
-}
+};
+globalThis.console = { ...Object.fromEntries(LEVELS.map((level) => [level, written(level)])), log: written("info") };
 
-/** What the plugin exports. */
-export function exportsOf(plugin, logger, sql) {
-  writeTo((level, message) => logger.write(level, message));
-  const meta = { describe: () => JSON.stringify(plugin.manifest) };
-  if (plugin.kind === "projection") {
-    const db = new Db({ prepare: raising(sql.prepare), apply: raising(sql.apply), query: raising(sql.query) });
-    return { meta, projection: { apply: (events) => answer(() => plugin.apply(events, db)) } };
-  }
-  if (plugin.kind === "upcaster") {
-    return { meta, upcast: { upcast: (events) => answer(() => plugin.upcast(events)) } };
-  }
-  const decide = (request) => {
-    try {
-      return { tag: "events", val: plugin.decide(request) };
-    } catch (error) {
-      if (!(error instanceof Rejection)) throw error;
-      const { code, message, detail } = error;
-      return { tag: "rejected", val: { code, message, detail: detail === undefined ? null : writeJson(detail) } };
-    }
-  };
+Object.setPrototypeOf(native.event, Event.prototype);
+Object.setPrototypeOf(native.db, Database.prototype);
+writeTo(native.log);
+
+/** What the engine calls of a plugin. */
+export function guestOf(plugin) {
   return {
-    meta,
-    commands: {
-      decide: (request) => answer(() => decide(request)),
-      evolve: (state, events) => answer(() => plugin.evolve(state, events)),
+    Real,
+    Table,
+    read,
+    typeOf,
+    describe: () => JSON.stringify(plugin.manifest),
+    handlerOf: (type) => plugin.handlerOf(type),
+    stateOf: (json) => plugin.stateOf(json),
+    stored: (state) => plugin.stored(state),
+    /** A rejection is an answer, not a failure. */
+    decide(request) {
+      try {
+        return plugin.decide(request);
+      } catch (error) {
+        if (!(error instanceof Rejection)) throw error;
+        const { code, message, detail } = error;
+        return { code, message, detail: detail === undefined ? null : writeJson(detail) };
+      }
     },
+    /** Of whatever was thrown: the number of its fault, its message, and which event is at fault, if it says so. */
+    failure(error) {
+      const { fault, message, index } = failureOf(error);
+      return [FAULTS.indexOf(fault), message, index];
+    },
+    /** What is thrown for an error that the engine has found. */
+    error: (fault, message, index) => errorOf(FAULTS[fault], message, index),
   };
 }

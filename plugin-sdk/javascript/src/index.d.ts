@@ -45,7 +45,7 @@ export declare function object<F extends Fields>(fields: F): Type<Infer<F>>;
 
 // -------------------------------------------------------------------------------------------------------------- Events
 
-/** One event of a batch. Nothing of it is decoded before it is asked for. */
+/** One event of a batch, there until that ends. Nothing of it is decoded before it is asked for. */
 export interface Event<T = unknown> {
   /** The event's JSON, as `events` declares it. Throws {@link BadInput} when it is something else. */
   readonly data: T;
@@ -75,7 +75,7 @@ export interface Event<T = unknown> {
   header(name: string): Uint8Array | null;
   /** The event's data as JSON, whatever its type. */
   json(): any;
-  /** The event's data as another type than it is declared with. Declare that once, by `object`, and not at each call: code is made for it. */
+  /** The event's data as another type than it is declared with. Declared once, by `object`, it is read quicker than one that is made at each call. */
   decode<F extends Type<any> | Fields>(type: F): Infer<F>;
   /** What to throw when the event cannot be understood: it names the event's coordinates. */
   badInput(reason: unknown): BadInput;
@@ -135,7 +135,7 @@ export interface ProjectionDefinition<E extends Declared> extends Described, Rea
   sends?: string[];
   /** The types of event that it knows, and their data. */
   events: E;
-  /** What it does with each type of event; others are passed over in the host. `"*"` takes all types that have no handler. */
+  /** What it does with each type of event; others are passed over in the host. `"*"` takes all types that have no handler. None is `async`. */
   on: { [K in keyof E]?: (event: Event<Infer<E[K]>>, db: Db) => void } & { "*"?: (event: Event<any>, db: Db) => void };
 }
 

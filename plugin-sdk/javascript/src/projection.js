@@ -1,11 +1,7 @@
 // What a projection is: a read model as a fold of events.
 
-import { remember } from "./arena.js";
-import { LanternError } from "./errors.js";
-import { Event } from "./event.js";
-import { Events } from "./frame.js";
 import { manifest } from "./manifest.js";
-import { json, optional, object, text, typeOf } from "./schema.js";
+import { json, object, optional, text, typeOf } from "./schema.js";
 
 /** The type of the event that says that an aggregate refused a command, and its data. */
 export const rejected = {
@@ -34,44 +30,6 @@ export function handlersOf(events, on, what) {
   return handlers;
 }
 
-/** The error with the event's place, where it has none: of a batch the host wants to know it. */
-export function atEvent(error, index) {
-  if (error instanceof LanternError) {
-    error.index ??= index;
-    return error;
-  }
-  const thrown = new LanternError(explain(error), { index });
-  thrown.cause = error;
-  return thrown;
-}
-
-/** What was thrown, whatever it is, with its stack. */
-export function explain(error) {
-  if (!(error instanceof Error)) {
-    const said = typeof error === "object" && error !== null ? JSON.stringify(error) : String(error);
-    return `thrown: ${said}`;
-  }
-  const head = `${error.name}: ${error.message}`;
-  // Engines differ in whether the stack begins with the message.
-  const stack = inSources(String(error.stack ?? "").replace(head, "")).trim();
-  const cause = error.cause === undefined ? "" : `\n  caused by ${explain(error.cause)}`;
-  return (stack ? `${head}\n    ${stack}` : head) + cause;
-}
-
-/** A stack in lines of the plugin's own sources, where the build has left word of them; what is the SDK's is left out. */
-function inSources(stack) {
-  const known = globalThis.__lanternLines;
-  if (known === undefined) return stack;
-  const lines = stack.split("\n").flatMap((line) => {
-    const [place, number] = line.match(/[^\s()]*plugin\.js:(\d+)(?::\d+)?/) ?? [];
-    const found = known.lines[number - 1];
-    if (!found) return [line];
-    const source = known.sources[found[0]];
-    return source === "@lantern/sdk" ? [] : [line.replace(place, `${source}:${found[1]}`)];
-  });
-  return lines.filter((line) => !line.includes("(native)")).join("\n");
-}
-
 class Projection {
   kind = "projection";
   #handlers;
@@ -86,29 +44,9 @@ class Projection {
     this.manifest = manifest(definition, { types, headers });
   }
 
-  /** Applies a frame of events; answers the frame of writes that were not handed over yet. The host calls it. */
-  apply(frame, db) {
-    let index;
-    try {
-      const events = new Events(frame);
-      const handlers = events.handledBy(this.#handlers, this.#handlers.get("*")).map((found) => found?.handler);
-      // What many rows have.
-      events.texts.forEach(remember);
-      const { count, words, step } = events;
-      for (let at = events.base, n = 0; n < count; n++, at += step) {
-        const handler = handlers[words[at + 6]];
-        if (handler === undefined) continue;
-        index = n;
-        db._event = n;
-        handler(new Event(events, at), db);
-        if (db._grew) db._end();
-      }
-      index = undefined;
-      return db._finish();
-    } catch (error) {
-      db._reset();
-      throw atEvent(error, index);
-    }
+  /** What handles events of a type, `(event, db)`, and as what their data is read; undefined where nothing does. */
+  handlerOf(type) {
+    return this.#handlers.get(type) ?? this.#handlers.get("*");
   }
 }
 

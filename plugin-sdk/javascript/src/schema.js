@@ -3,10 +3,6 @@
 import { Invalid } from "./errors.js";
 import { Real } from "./value.js";
 
-// Names of the module are quicker than those of the world.
-const { parse } = JSON;
-const { isArray } = Array;
-
 const said = (value) => {
   const text = written(value, (each) => each) ?? String(value);
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
@@ -18,19 +14,29 @@ const NOWHERE = 0;
 const TYPED = 1;
 const EVERYWHERE = 2;
 
-/** A kind of value. `read` answers the value itself where nothing is to be changed. */
+// Kinds of types, as engine/json.c numbers them, which reads JSON by them in a single pass. What it does not understand it leaves to
+// `read`: only there is said what is wrong.
+const KINDS = ["other", "text", "integer", "bigint", "number", "boolean", "json", "bytes", "optional", "nullable", "list", "record", "object"];
+
+/** A kind of value. `read` checks what `JSON.parse` has made. */
 class Type {
-  constructor(read, { optional = false, exact = 0 } = {}) {
+  constructor(kind, read, { of, exact = of?.exact ?? NOWHERE } = {}) {
+    this.kind = KINDS.indexOf(kind);
     this.read = read;
-    this.optional = optional;
+    // What it consists of: a type, or [name, type] of an object's fields.
+    this.of = of;
     // Whether integers beyond 2^53 have to be read as they are written: nowhere, where a type says so, or everywhere.
     this.exact = exact;
-    // Whether what `JSON.parse` gives can be read first, and anew where that is refused.
-    this.isQuick = exact !== EVERYWHERE;
+    // What the engine knows it by.
+    Object.defineProperty(this, "_native", { value: undefined, writable: true });
+  }
+
+  get optional() {
+    return KINDS[this.kind] === "optional";
   }
 }
 
-export const text = new Type((value) => {
+export const text = new Type("text", (value) => {
   if (typeof value === "string") return value;
   throw expected("a text", value);
 });
@@ -40,7 +46,7 @@ const INEXACT = Symbol("inexact");
 let isExact = false;
 
 /** An integer that a number holds exactly. One beyond 2^53 is refused: `bigint` reads it. */
-export const integer = new Type((value) => {
+export const integer = new Type("integer", (value) => {
   if (Number.isSafeInteger(value)) return value;
   if (Number.isInteger(value) && !isExact) throw INEXACT;
   if (typeof value === "bigint" || Number.isInteger(value)) {
@@ -51,6 +57,7 @@ export const integer = new Type((value) => {
 
 /** An integer of 64 bits, as a bigint. */
 export const bigint = new Type(
+  "bigint",
   (value) => {
     if (Number.isSafeInteger(value)) return BigInt(value);
     if (Number.isInteger(value) && !isExact) throw INEXACT;
@@ -60,19 +67,20 @@ export const bigint = new Type(
   { exact: TYPED },
 );
 
-export const number = new Type((value) => {
+export const number = new Type("number", (value) => {
   if (typeof value === "number" && Number.isFinite(value)) return value;
   if (typeof value === "bigint") return Number(value);
   throw expected("a number", value);
 });
 
-export const boolean = new Type((value) => {
+export const boolean = new Type("boolean", (value) => {
   if (typeof value === "boolean") return value;
   throw expected("true or false", value);
 });
 
 /** Whatever it is. Integers beyond 2^53 are bigints. */
 export const json = new Type(
+  "json",
   (value) => {
     if (value === undefined) throw expected("a value", value);
     return value;
@@ -81,17 +89,16 @@ export const json = new Type(
 );
 
 /** The payload as bytes, null for a tombstone: it is not read as JSON. Of an event, not of a field. */
-export const bytes = new Type((value) => value, { exact: EVERYWHERE });
+export const bytes = new Type("bytes", (value) => value, { exact: EVERYWHERE });
 
 export function optional(of) {
   const type = typeOf(of);
-  const read = (value) => (value === null || value === undefined ? null : type.read(value));
-  return new Type(read, { optional: true, exact: type.exact });
+  return new Type("optional", (value) => (value === null || value === undefined ? null : type.read(value)), { of: type });
 }
 
 export function nullable(of) {
   const type = typeOf(of);
-  return new Type((value) => (value === null ? null : type.read(value)), { exact: type.exact });
+  return new Type("nullable", (value) => (value === null ? null : type.read(value)), { of: type });
 }
 
 export function list(of) {
@@ -100,7 +107,7 @@ export function list(of) {
     if (!Array.isArray(value)) throw expected("a list", value);
     return value.map((item, place) => at(`[${place}]`, type, item));
   };
-  return new Type(read, { exact: type.exact });
+  return new Type("list", read, { of: type });
 }
 
 export function record(of) {
@@ -109,53 +116,30 @@ export function record(of) {
     if (!isObject(value)) throw expected("an object", value);
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, at(key, type, item)]));
   };
-  return new Type(read, { exact: type.exact });
+  return new Type("record", read, { of: type });
 }
 
 export function oneOf(...values) {
-  return new Type((value) => {
+  const read = (value) => {
     if (values.includes(value)) return value;
     throw expected(`one of ${values.map(said).join(", ")}`, value);
-  });
+  };
+  return new Type("other", read);
 }
 
-// What a field's value usually is, by its type. Integers of 32 bits are told without a call.
-const IS_INTEGER = 'typeof value === "number" && ((value | 0) === value || isSafe(value))';
-const USUAL = new Map([
-  [text, 'typeof value === "string"'],
-  [boolean, 'typeof value === "boolean"'],
-  [integer, IS_INTEGER],
-  [bigint, IS_INTEGER],
-]);
-
-/**
- * An object with these fields. Others are passed over. It is read by code of its own, without a loop and with few calls: that is
- * what an interpreter is quickest at.
- */
+/** An object with these fields. Others are passed over. */
 export function object(fields) {
-  const entries = Object.entries(fields).map(([name, of]) => [name, typeOf(of)]);
-  const lines = entries.map(([name, type], nth) => {
-    const field = `object[${JSON.stringify(name)}]`;
-    const read = `{ read = reads[${nth}](value); if (read !== value) ${field} = read; }`;
-    const usual = USUAL.get(type) ?? "false";
-    return `at = ${nth}; value = ${field}; if (${usual}) { ${type === bigint ? `${field} = toBigInt(value);` : ""} } else ${read}`;
-  });
-  const source = `return (object) => {
-    if (typeof object !== "object" || object === null || isArray(object)) throw expected("an object", object);
-    let at, value, read;
-    try { ${lines.join("\n")} } catch (error) { throw named(at, value, error); }
-    return object;
-  };`;
-  const named = (at, value, error) => {
-    if (!(error instanceof Invalid)) return error;
-    const [name, type] = entries[at];
-    const isMissing = value === undefined && !type.optional;
-    return new Invalid(isMissing ? `the field \`${name}\` is missing` : `\`${name}\`: ${error.message}`);
+  const of = Object.entries(fields).map(([name, type]) => [name, typeOf(type)]);
+  const read = (value) => {
+    if (!isObject(value)) throw expected("an object", value);
+    const entries = of.map(([name, type]) => {
+      const item = Object.hasOwn(value, name) ? value[name] : undefined;
+      if (item === undefined && !type.optional) throw new Invalid(`the field \`${name}\` is missing`);
+      return [name, at(`\`${name}\``, type, item)];
+    });
+    return Object.fromEntries(entries);
   };
-  const reads = entries.map(([, type]) => type.read);
-  const make = new Function("isArray", "isSafe", "toBigInt", "expected", "reads", "named", source);
-  const exact = Math.max(NOWHERE, ...entries.map(([, type]) => type.exact));
-  return new Type(make(isArray, Number.isSafeInteger, BigInt, expected, reads, named), { exact });
+  return new Type("object", read, { of, exact: Math.max(NOWHERE, ...of.map(([, type]) => type.exact)) });
 }
 
 /** A type as it is, or the fields of an object. */
@@ -180,7 +164,7 @@ function isObject(value) {
 /** Reads JSON as a type. */
 export function readJson(source, type) {
   try {
-    return type.read(type.exact === EVERYWHERE ? parseJson(source, true) : parse(source));
+    return type.read(type.exact === EVERYWHERE ? parseJson(source, true) : JSON.parse(source));
   } catch (error) {
     // What is wrong is said by the second reading, with all digits.
     const isToSay = error instanceof SyntaxError || (error instanceof Invalid && type.exact === TYPED);

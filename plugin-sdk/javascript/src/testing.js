@@ -1,60 +1,55 @@
-// Runs plugins in memory, by the code that runs them in the host, so that unit tests need no WebAssembly.
+// Runs plugins in memory, so that unit tests need no WebAssembly: events and tables are those of testing/, all else is what runs in the host.
 
-import { Db } from "./db.js";
-import { readRows, writeEvents, writeRows } from "./frame.js";
-import { plain } from "./rows.js";
+import { failureOf } from "./failure.js";
 import { parseJson, writeJson } from "./schema.js";
-import { decode, encode } from "./text.js";
-import { Memory } from "./memory.js";
+import { TestEvent } from "./testing/event.js";
+import { MemoryDb } from "./testing/memory.js";
 
-const bytesOf = (value) => (typeof value === "string" ? encode(value) : (value ?? null));
+const textOf = (payload) => (typeof payload === "string" ? payload : new TextDecoder().decode(payload));
 
-/** An event as the host gives it. */
-function made(event, topic, offset) {
-  const { type, data, payload, key, headers } = event;
-  return {
-    type,
-    topic: event.topic ?? topic,
-    partition: event.partition ?? 0,
-    offset: event.offset ?? offset,
-    timestampMs: event.timestampMs ?? 0,
-    key: bytesOf(key),
-    payload: payload === undefined ? encode(writeJson(data ?? {})) : bytesOf(payload),
-    headers: Object.entries(headers ?? {}).map(([name, value]) => [name, bytesOf(value)]),
-  };
+/** Does the work of an event; what it throws says which event it was. */
+function atEvent(event, work) {
+  try {
+    return work();
+  } catch (error) {
+    const failure = failureOf(error);
+    failure.index ??= event.index;
+    throw failure;
+  }
 }
 
 /** A projection and its tables, in memory. */
 export class ReadModel {
   #projection;
-  #memory;
-  #db;
+  #db = new MemoryDb();
   #offset = 0;
 
   constructor(projection) {
     this.#projection = projection;
-    this.#memory = new Memory();
-    this.#db = new Db(this.#memory);
   }
 
   apply(...events) {
-    const { topics, types } = this.#projection.manifest;
-    const all = events.map((event) => made(event, topics[0], this.#offset++));
-    const read = all.filter((event) => types.length === 0 || types.includes(event.type));
-    this.#memory.transaction(() => {
-      this.#memory.apply(this.#projection.apply(writeEvents(read), this.#db));
+    const [topic] = this.#projection.manifest.topics;
+    const all = events.map((event) => ({ topic, offset: this.#offset++, ...event }));
+    const read = all.filter((event) => this.#projection.handlerOf(event.type));
+    this.#db.transaction(() => {
+      for (const [index, each] of read.entries()) {
+        const { handler, type } = this.#projection.handlerOf(each.type);
+        const event = new TestEvent(each, index, type);
+        atEvent(event, () => handler(event, this.#db));
+      }
     });
     return this;
   }
 
   rows(table) {
-    return this.#memory.rows(table).map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value)])));
+    return this.#db.rows(table);
   }
 
   get sent() {
     return this.rows("_lantern_outbox").map(({ payload, due_ms: dueMs, ...sent }) => ({
       ...sent,
-      data: parseJson(decode(payload), true),
+      data: parseJson(textOf(payload), true),
       dueMs,
     }));
   }
@@ -71,33 +66,35 @@ class Given {
   }
 
   when(command, { id = "id", timeMs = 0, correlation = null } = {}) {
-    const name = this.#aggregate.manifest.name;
-    const request = {
-      aggregate: name,
+    const decided = this.#aggregate.decide({
+      aggregate: this.#aggregate.manifest.name,
       id,
       version: this.version,
-      state: this.version === 0 ? null : encode(writeJson(this.state)),
+      state: this.version === 0 ? null : this.#aggregate.stored(this.state),
       command: command.type,
-      payload: encode(writeJson(command.data ?? {})),
+      payload: writeJson(command.data ?? {}),
       time_ms: timeMs,
       correlation,
-    };
-    const decided = readRows(this.#aggregate.decide(writeRows(Object.keys(request), [Object.values(request)])));
-    return decided.rows.map(([type, payload]) => ({ type, data: parseJson(decode(payload), true) }));
+    });
+    return decided.map(([type, payload]) => ({ type, data: parseJson(payload, true) }));
   }
 }
 
 export function given(aggregate, ...events) {
-  let state = null;
-  for (const event of events) {
-    state = aggregate.evolve(state, writeEvents([made({ ...event, key: "id" }, "topic", 0)]));
+  const [topic] = aggregate.manifest.topics;
+  let stored = null;
+  for (const [index, each] of events.entries()) {
+    const { handler, type } = aggregate.handlerOf(each.type);
+    const event = new TestEvent({ ...each, topic, key: "id" }, index, type);
+    stored = aggregate.stored(atEvent(event, () => handler(aggregate.stateOf(stored), event)));
   }
-  return new Given(aggregate, aggregate.stored(state), events.length);
+  return new Given(aggregate, aggregate.stateOf(stored), events.length);
 }
 
 export function upcast(upcaster, event) {
-  const { rows } = readRows(upcaster.upcast(writeEvents([made(event, upcaster.manifest.topics[0], 0)])));
-  const [type, payload] = rows[0];
-  if (payload === null) return { type, data: null };
-  return { type, data: parseJson(typeof payload === "string" ? payload : decode(payload), true) };
+  const [topic] = upcaster.manifest.topics;
+  const found = upcaster.handlerOf(event.type);
+  const given = new TestEvent({ topic, ...event }, 0, found?.type);
+  const [type, payload] = found ? atEvent(given, () => found.handler(given)) : [given.type, given.payload];
+  return { type, data: payload === null ? null : parseJson(textOf(payload), true) };
 }

@@ -1,12 +1,9 @@
 // What an upcaster is: old events in, events of today out.
 
 import { LanternError } from "./errors.js";
-import { Event } from "./event.js";
-import { Events, writeRows } from "./frame.js";
 import { manifest } from "./manifest.js";
-import { atEvent, handlersOf } from "./projection.js";
+import { handlersOf } from "./projection.js";
 import { writeJson } from "./schema.js";
-import { encode } from "./text.js";
 
 class Upcaster {
   kind = "upcaster";
@@ -17,22 +14,13 @@ class Upcaster {
     this.manifest = manifest(definition, { types: [...this.#functions.keys()] });
   }
 
-  /** Upgrades a frame of events; answers a frame of rows. The host calls it. */
-  upcast(frame) {
-    const events = new Events(frame);
-    const functions = events.handledBy(this.#functions);
-    const rows = [];
-    for (let index = 0; index < events.count; index++) {
-      const at = events.item(index);
-      const found = functions[events.words[at + 6]];
-      const event = new Event(events, at);
-      try {
-        rows.push(found === undefined ? [event.type, event.payload] : row(found.handler(event)));
-      } catch (error) {
-        throw atEvent(error, index);
-      }
-    }
-    return writeRows(["type", "payload"], rows);
+  /**
+   * What says of an event of a type what it is today, [type, payload], and as what its data is read; undefined where it stays as
+   * it is. A payload is JSON, bytes, or null for a tombstone.
+   */
+  handlerOf(type) {
+    const found = this.#functions.get(type);
+    return found && { type: found.type, handler: (event) => row(found.handler(event)) };
   }
 }
 
@@ -40,8 +28,7 @@ function row(answer) {
   if (typeof answer?.type !== "string") {
     throw new LanternError("an upcaster's function answered no `{ type, data }`: every event becomes one event");
   }
-  const payload = "payload" in answer ? answer.payload : encode(writeJson(answer.data ?? {}));
-  return [answer.type, payload];
+  return [answer.type, "payload" in answer ? answer.payload : writeJson(answer.data ?? {})];
 }
 
 export function upcaster(definition) {

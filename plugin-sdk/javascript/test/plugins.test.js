@@ -139,7 +139,8 @@ test("json is written exactly or not at all", () => {
 test("json is checked where it is read", () => {
   const type = object({ n: number, maybe: optional(text), kind: oneOf("a", "b"), parts: list({ x: integer }), names: record(integer) });
   const right = { n: 1.5, kind: "b", parts: [{ x: 1 }], names: { y: 2 }, other: 0 };
-  assert.deepEqual(readJson(JSON.stringify(right), type), { ...right, maybe: null });
+  const { other, ...declared } = right;
+  assert.deepEqual(readJson(JSON.stringify(right), type), { ...declared, maybe: null });
   const check = (wrong, words) => assert.throws(() => readJson(JSON.stringify({ ...right, ...wrong }), type), { message: words });
   assert.throws(() => readJson("{}", object({ any: json })), { message: "the field `any` is missing" });
   check({ n: "x" }, '`n`: expected a number, found "x"');
@@ -161,7 +162,7 @@ test("a mistake deep down is found and named in one reading", () => {
   assert.throws(() => readJson(JSON.stringify(data), type), { message: `${path}, found "one"` });
 });
 
-// What objects are read by is code that is made of their fields' names.
+// Also those that every object of JavaScript has.
 test("fields of any name are read, and only what is missing is said to be", () => {
   const names = ['a "quoted" one', "back\\slash", "new\nline", "${n}", "object", "value", "constructor"];
   const type = object(Object.fromEntries(names.map((name) => [name, integer])));
@@ -169,8 +170,7 @@ test("fields of any name are read, and only what is missing is said to be", () =
   assert.deepEqual(readJson(JSON.stringify(whole), type), whole);
   for (const name of names) {
     const { [name]: _, ...rest } = whole;
-    const message = name === "constructor" ? /`constructor`: expected an integer/ : { message: `the field \`${name}\` is missing` };
-    assert.throws(() => readJson(JSON.stringify(rest), type), message);
+    assert.throws(() => readJson(JSON.stringify(rest), type), { message: `the field \`${name}\` is missing` });
   }
   const late = 2 ** 40;
   assert.deepEqual(readJson(`{"at":${late},"n":${-late}}`, typeOf({ at: integer, n: bigint })), { at: late, n: BigInt(-late) });

@@ -46,7 +46,9 @@ def _is_parameter(name: str) -> bool:
 def _method(method: str, columns: tuple[str, ...]) -> str:
     change, becomes = _USUAL[method]
     parameters = "".join(f", {name}=_NO" for name in columns)
-    lines = [f"def {method}(_row, /{', *' if columns else ''}{parameters}, **_others):"]
+    # Parameters that may only be given by name would be looked up in a dictionary where they are not given. What is given
+    # without one goes to the first, and is refused.
+    lines = [f"def {method}(_row, _unnamed=_NO, /{parameters}, **_others):"]
     lines.append("  _kinds, _values = _row._kinds, _row._values")
     for place, name in enumerate(columns):
         fits = f" and (_sum := _values[{place}] + _new).bit_length() <= 63" if method == "add" else ""
@@ -60,5 +62,6 @@ def _method(method: str, columns: tuple[str, ...]) -> str:
             "      _kinds, _values = _row._kinds, _row._values",
         ]
     # What is no column of the table.
-    lines += ["  if _others:", f"    return _row._general.{method}(_row, **_others)", "  return _row"]
+    lines += ["  if _others:", f"    return _row._general.{method}(_row, **_others)"]
+    lines += ["  if _unnamed is not _NO:", "    raise TypeError('columns are given by their names')", "  return _row"]
     return "\n".join(lines)

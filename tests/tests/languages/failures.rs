@@ -67,6 +67,8 @@ enum End {
     /// As the language's own error, which says where it arose if the language knows.
     Throws(&'static str),
     Crashes,
+    /// By the end of its stack.
+    Overflows,
     /// It is applied, and what it wrote is refused afterwards.
     Applies,
 }
@@ -84,6 +86,7 @@ fn cases() -> Vec<(Record, End)> {
         (how("late"), End::Applies),
         (how("query"), End::Fails(Fault::Conflict, "CHECK constraint failed")),
         (how("crash"), End::Crashes),
+        (how("recursion"), End::Overflows),
         (how("what"), End::Fails(Fault::BadInput, "")),
         (json("Row", r#"{"id":"r","ops":"put 1;jump"}"#), End::Fails(Fault::BadInput, "")),
         (json("Row", r#"{"id":"r","ops":"put x"}"#), End::Fails(Fault::BadInput, "")),
@@ -161,6 +164,15 @@ fn check(built: &Built, failing: &Record, end: &End) -> Result<()> {
         (End::Crashes, CallError::Trap { message, .. }) => {
             ensure!(message.contains("boom"), "it trapped: {message}");
             // A trapped instance is not called again.
+            return Ok(());
+        }
+        (End::Overflows, CallError::Failure(failure)) => {
+            let words = failure.message.to_lowercase();
+            ensure!(words.contains("stack") || words.contains("recursion"), "it failed by {failure:?}");
+            ensure!(failure.index == Some(2), "it blames the event {:?}: {failure:?}", failure.index);
+        }
+        (End::Overflows, CallError::Trap { message, .. }) => {
+            ensure!(message.contains("stack"), "it trapped: {message}");
             return Ok(());
         }
         (_, error) => bail!("it ended by {error:?}"),

@@ -25,11 +25,14 @@ const PACKAGES: [Sdk; 5] = [
     },
     Sdk {
         folder: "javascript",
-        languages: &["javascript", "typescript"],
+        languages: &["javascript"],
         sqlite: false,
+        // The bundler is the one that is here.
         script: "npm pack --silent --pack-destination $OUT && cd $OUT && echo '{\"type\":\"module\"}' >package.json && \
                  npm install --silent --no-audit --no-fund --offline ./lantern-sdk-0.1.0.tgz && \
-                 cmp node_modules/@lantern/sdk/LICENSE $LICENSE && test -f node_modules/@lantern/sdk/build.js && \
+                 cmp node_modules/@lantern/sdk/LICENSE $LICENSE && test -s node_modules/@lantern/sdk/NOTICE && \
+                 mkdir -p src && sed 's/{{name}}/user/g' \"$SOURCE\"/template/projection/src/index.js >src/index.js && \
+                 node node_modules/@lantern/sdk/build.js --tools $TOOLCHAINS/esbuild-*[0-9] --out plugin.wasm && test -s plugin.wasm && \
                  node -e 'Promise.all([import(\"@lantern/sdk\"), import(\"@lantern/sdk/testing\")]).then(([sdk, testing]) => \
                    { if (!sdk.projection || !testing.ReadModel) throw new Error(Object.keys(testing)); })'",
     },

@@ -1,4 +1,4 @@
-//! JavaScript and TypeScript, by QuickJS in WebAssembly.
+//! JavaScript and TypeScript: bundled by esbuild, for the engine that the SDK brings.
 
 use super::toolchain::{self, Registry, Toolchain};
 use super::{Compiler, Project};
@@ -6,11 +6,8 @@ use super::{npm, tools};
 use std::path::PathBuf;
 use std::process::Command;
 
-const COMPONENTIZE: Toolchain = Toolchain {
-    name: "componentize-qjs-0.4.5",
-    registry: Registry::Npm,
-    packages: &["componentize-qjs@0.4.5", "esbuild@0.28.2"],
-};
+const ESBUILD: Toolchain =
+    Toolchain { name: "esbuild-0.28.2", registry: Registry::Npm, packages: &["esbuild@0.28.2"] };
 
 /// What is there without npm.
 const OURS: [&str; 1] = ["@lantern/sdk"];
@@ -21,7 +18,7 @@ pub(super) struct JavaScript(PathBuf);
 impl JavaScript {
     pub fn open() -> anyhow::Result<JavaScript> {
         toolchain::node()?;
-        Ok(JavaScript(COMPONENTIZE.open()?))
+        Ok(JavaScript(ESBUILD.open()?))
     }
 }
 
@@ -34,8 +31,6 @@ impl Compiler for JavaScript {
             .arg(project.sdk.join("build.js"))
             .arg("--tools")
             .arg(&self.0)
-            .arg("--wit")
-            .arg(&project.wit)
             .arg("--out")
             .arg(&out)
             .args(["--project", "."]);

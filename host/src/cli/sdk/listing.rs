@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// What tools leave beside the sources, and what only this repository's own tests need.
-const LEFT_OUT: [&str; 9] = [
+/// What tools leave beside the sources, what only this repository's own tests need, and the source of [`ENGINE`].
+const LEFT_OUT: [&str; 10] = [
     "target",
     "fuzz",
     "vectors",
@@ -14,8 +14,12 @@ const LEFT_OUT: [&str; 9] = [
     "zig-out",
     "dist",
     "build",
+    "engine",
     "package-lock.json",
 ];
+
+/// The only plugin among the sources: that of which every plugin in JavaScript is made.
+const ENGINE: &str = "javascript/engine.wasm";
 
 /// Folders of tests: of an SDK they stay here, a template's are the user's first.
 const TESTS: [&str; 3] = ["tests", "test", "testdata"];
@@ -37,7 +41,8 @@ pub(super) fn files(root: &Path) -> io::Result<Vec<String>> {
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             let is_template = path.split('/').any(|part| part.starts_with("template"));
             let is_hidden = name.starts_with('.') && !name.starts_with(".gitignore");
-            let is_left_out = LEFT_OUT.contains(&&*name) || name.ends_with(".wasm") || name.ends_with(".pyc");
+            let is_compiled = name.ends_with(".wasm") || name.ends_with(".pyc");
+            let is_left_out = LEFT_OUT.contains(&&*name) || (is_compiled && path != ENGINE);
             let is_test = TESTS.contains(&&*name) || TEST_ENDS.iter().any(|end| name.ends_with(end));
             if is_hidden || is_left_out || (is_test && !is_template) {
                 continue;

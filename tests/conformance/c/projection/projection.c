@@ -3,6 +3,7 @@
 
 #include "rows.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -273,6 +274,12 @@ static const lantern_field HOW[] = {LANTERN_FIELD(fail_event, how), LANTERN_END}
 
 static bool violate(lantern_db *db) { return lantern_execute(db, "INSERT INTO ones (n) VALUES (?1)", 2); }
 
+static int recurse(int depth) {
+    char text[16];
+    int len = snprintf(text, sizeof text, "%d", depth);
+    return len + recurse(depth + 1) + text[0];
+}
+
 static bool fail(const lantern_event *event, lantern_db *db) {
     fail_event is;
     lantern_rows rows;
@@ -285,6 +292,7 @@ static bool fail(const lantern_event *event, lantern_db *db) {
     if (lantern_is(is.how, "late")) return violate(db);
     if (lantern_is(is.how, "query")) return violate(db) && lantern_query(db, &rows, "SELECT count(*) FROM ones");
     if (lantern_is(is.how, "crash")) lantern_trap("boom");
+    if (lantern_is(is.how, "recursion")) return lantern_bad_input(event, "%d", recurse(0));
     /* There is none here. */
     if (lantern_is(is.how, "random")) return lantern_bad_input(event, "random:");
     return lantern_bad_input(event, "%.*s is no way to fail", LANTERN_ARG(is.how));

@@ -314,8 +314,14 @@ func fail(event *lantern.Event, db *lantern.DB) error {
 		return err
 	case "crash":
 		panic("boom")
+	case "recursion":
+		return event.BadInput("%d", recurse(0))
 	case "random":
 		return event.BadInput("random: %s", chance())
 	}
 	return event.BadInput("%q is no way to fail", e.How)
+}
+
+func recurse(depth int) int {
+	return len(fmt.Sprint(depth)) + recurse(depth+1)
 }

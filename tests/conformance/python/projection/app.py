@@ -242,10 +242,16 @@ def fail(event: Event[Fail], db: Db) -> None:
             db.query("SELECT count(*) FROM ones")
         case "crash":
             raise AssertionError("boom")
+        case "recursion":
+            recurse(0)
         case "random":
             raise event.bad_input(f"random: {chance()}")
         case other:
             raise event.bad_input(f"{other!r} is no way to fail")
+
+
+def recurse(depth: int) -> int:
+    return len(str(depth)) + recurse(depth + 1)
 
 
 @conformance.on("*")

@@ -148,9 +148,14 @@ function fails(event: Event, db: Db): void {
     violate(db);
     db.query("SELECT count(*) FROM ones");
   } else if (how.is("crash")) throw new Error("boom");
+  else if (how.is("recursion")) event.badInput(recurse(0).toString());
   // There is none here.
   else if (how.is("random")) event.badInput("random:");
   else event.badInput(`${how.toString()} is no way to fail`);
+}
+
+function recurse(depth: i32): i32 {
+  return depth.toString().length + recurse(depth + 1);
 }
 
 function violate(db: Db): void {

@@ -179,6 +179,11 @@ function fail(event, db) {
     violate();
     db.query("SELECT count(*) FROM ones");
   } else if (how === "crash") throw "boom";
+  else if (how === "recursion") recurse(0);
   else if (how === "random") throw event.badInput(`random: ${chance()}`);
   else throw event.badInput(`${how} is no way to fail`);
+}
+
+function recurse(depth) {
+  return String(depth).length + recurse(depth + 1);
 }

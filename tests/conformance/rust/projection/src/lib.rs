@@ -267,6 +267,7 @@ fn fail(event: &Event<'_>, db: &mut Db) -> Result<()> {
             db.query("SELECT count(*) FROM ones", ()).map(|_| ())
         }
         "crash" => crash(),
+        "recursion" => Err(event.bad_input(recurse(0))),
         // This target has none.
         "random" => Err(event.bad_input("random:")),
         other => Err(event.bad_input(format_args!("{other:?} is no way to fail"))),
@@ -276,4 +277,9 @@ fn fail(event: &Event<'_>, db: &mut Db) -> Result<()> {
 #[allow(clippy::panic, reason = "how a crash arrives is what it is for")]
 fn crash() -> Result<()> {
     panic!("boom")
+}
+
+#[allow(unconditional_recursion, reason = "what becomes of it is what it is for")]
+fn recurse(depth: usize) -> usize {
+    depth.to_string().len() + recurse(depth + 1)
 }

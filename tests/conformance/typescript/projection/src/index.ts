@@ -180,6 +180,11 @@ function fail(event: Event<Infer<typeof Fail>>, db: Db): void {
     violate();
     db.query("SELECT count(*) FROM ones");
   } else if (how === "crash") throw new Error("boom");
+  else if (how === "recursion") recurse(0);
   else if (how === "random") throw event.badInput(`random: ${chance()}`);
   else throw event.badInput(`${how} is no way to fail`);
+}
+
+function recurse(depth: number): number {
+  return String(depth).length + recurse(depth + 1);
 }

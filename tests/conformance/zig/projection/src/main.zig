@@ -179,7 +179,7 @@ const Conformance = struct {
     }
 
     fn fail(event: *const lantern.Event, how: []const u8, db: *lantern.Db) !void {
-        const How = enum { @"bad-input", other, unknown, late, query, crash, random };
+        const How = enum { @"bad-input", other, unknown, late, query, crash, recursion, random };
         db.upsert(Counters, .{ .account = "failed" }, .{ .events = lantern.add(1) });
         switch (std.meta.stringToEnum(How, how) orelse return event.badInput("{s} is no way to fail", .{how})) {
             .@"bad-input" => return event.badInput("refused by the domain", .{}),
@@ -191,9 +191,16 @@ const Conformance = struct {
                 _ = try db.query("SELECT count(*) FROM ones", .{});
             },
             .crash => @panic("boom"),
+            .recursion => return event.badInput("{d}", .{recurse(0)}),
             // There is none here.
             .random => return event.badInput("random:", .{}),
         }
+    }
+
+    fn recurse(depth: usize) usize {
+        var text: [20]u8 = undefined;
+        const len = (std.fmt.bufPrint(&text, "{d}", .{depth}) catch unreachable).len;
+        return len + recurse(depth + 1) + text[0];
     }
 
     fn violate(db: *lantern.Db) !void {

@@ -1,0 +1,71 @@
+// Builds engine.wasm: node engine/build.js --zig ZIG [--cache DIR] [--out FILE]
+//
+// ZIG is the compiler of this version, of which the same sources are the same bytes anywhere; a test of the repository sees to it that
+// the engine is what its sources give. QuickJS comes as the Rust package that brings its source, into the folder --cache.
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ZIG = "0.17.1";
+// QuickJS-ng 0.16.2.
+const QUICKJS = "rquickjs-sys-0.14.0";
+const QUICKJS_URL = `https://static.crates.io/crates/rquickjs-sys/${QUICKJS}.crate`;
+const QUICKJS_SHA256 = "cee271d0eeba64f0915b846cb7ae02e16faf3dfdffdca91731101d9d30fe3423";
+const QUICKJS_SOURCES = ["libregexp.c", "libunicode.c", "dtoa.c"];
+
+const TARGET = ["-target", "wasm32-wasi", "-mexec-model=reactor", "-O3", "-DNDEBUG", "-D_GNU_SOURCE"];
+const WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"];
+const STACK = ["-Wl,-z,stack-size=1048576"];
+
+const { values } = parseArgs({
+  options: {
+    zig: { type: "string", default: "zig" },
+    cache: { type: "string", default: join(HERE, "..", "build") },
+    out: { type: "string", default: join(HERE, "..", "engine.wasm") },
+  },
+});
+
+const zig = (...given) => execFileSync(values.zig, given, { cwd: HERE, stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" });
+const version = zig("version").trim();
+if (version !== ZIG) {
+  console.error(`${values.zig} is Zig ${version}, and the engine is built by ${ZIG}: pip install ziglang==${ZIG}`);
+  process.exit(1);
+}
+const quickjs = await source(resolve(values.cache));
+const objects = mkdtempSync(join(tmpdir(), "lantern-engine-"));
+try {
+  const object = (name) => join(objects, `${name}.o`);
+  zig("cc", ...TARGET, "-std=c23", ...WARNINGS, "-isystem", quickjs, "-c", "engine.c", "-o", object("engine"));
+  zig("cc", ...TARGET, "-w", "-I", quickjs, "-c", "quickjs_wasm.c", "-o", object("quickjs"));
+  for (const name of QUICKJS_SOURCES) zig("cc", ...TARGET, "-w", "-c", join(quickjs, name), "-o", object(name));
+  // The engine first: what it defines of the C library stands for the library's own.
+  zig("cc", ...TARGET, "-s", ...STACK, ...["engine", "quickjs", ...QUICKJS_SOURCES].map(object), "-o", resolve(values.out));
+} finally {
+  rmSync(objects, { recursive: true });
+}
+
+/** The folder of QuickJS's source. */
+async function source(cache) {
+  const folder = join(cache, QUICKJS);
+  if (!existsSync(folder)) {
+    const answered = await fetch(QUICKJS_URL);
+    if (!answered.ok) throw new Error(`${QUICKJS_URL}: ${answered.status} ${answered.statusText}`);
+    const archive = Buffer.from(await answered.arrayBuffer());
+    const found = createHash("sha256").update(archive).digest("hex");
+    if (found !== QUICKJS_SHA256) throw new Error(`${QUICKJS_URL} has the SHA-256 ${found}, not ${QUICKJS_SHA256}`);
+    mkdirSync(cache, { recursive: true });
+    const fresh = mkdtempSync(join(cache, "new-"));
+    writeFileSync(join(fresh, "crate"), archive);
+    execFileSync("tar", ["xzf", "crate"], { cwd: fresh });
+    renameSync(join(fresh, QUICKJS), folder);
+    rmSync(fresh, { recursive: true });
+  }
+  if (!readFileSync(join(folder, "quickjs", "quickjs.h"), "utf8").includes("QJS_VERSION_MAJOR")) throw new Error(`${folder} is no source of QuickJS: remove it`);
+  return join(folder, "quickjs");
+}
