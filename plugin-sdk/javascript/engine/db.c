@@ -9,6 +9,7 @@ static JSValue db_object;
 /* A table of src/table.js. It is kept as long as the instance lives. */
 typedef struct {
     lantern_table table;
+    JSValue js;
     uint32_t key_count, count;
     /* The columns' names as JavaScript has them: the same literal is mostly the same string. */
     JSValue *columns;
@@ -42,11 +43,30 @@ static js_table *new_table(JSValueConst from) {
     made->table.columns = names_of(columns, &made->count, &made->columns);
     made->atoms = must(calloc(made->count + 1, sizeof *made->atoms));
     for (uint32_t i = 0; i < made->count; i++) made->atoms[i] = JS_ValueToAtom(js, made->columns[i]);
+    for (uint32_t i = 0; i < made->key_count; i++) JS_FreeValue(js, key_names[i]);
     free(key_names);
     JS_FreeValue(js, name);
     JS_FreeValue(js, key);
     JS_FreeValue(js, columns);
     return made;
+}
+
+static void free_names(const char *const *names, JSValue *kept) {
+    for (uint32_t i = 0; names[i]; i++) {
+        JS_FreeCString(js, names[i]);
+        if (kept) JS_FreeValue(js, kept[i]);
+    }
+    free((void *)(uintptr_t)names);
+    free(kept);
+}
+
+static void free_table(js_table *from) {
+    for (uint32_t i = 0; i < from->count; i++) JS_FreeAtom(js, from->atoms[i]);
+    free(from->atoms);
+    free_names(from->table.columns, from->columns);
+    free_names(from->table.key, NULL);
+    JS_FreeCString(js, from->table.name);
+    free(from);
 }
 
 /* What a table of JavaScript is here; NULL when something was thrown. It is made once, and then found by a property of
@@ -56,41 +76,83 @@ static js_table *table_of(JSValueConst from) {
     static uint32_t count;
     if (!JS_IsObject(from)) goto none;
     JSValue known = JS_GetProperty(js, from, atom_native);
-    if (JS_VALUE_GET_TAG(known) == JS_TAG_INT) return tables[JS_VALUE_GET_INT(known)];
+    uint32_t at = JS_VALUE_GET_TAG(known) == JS_TAG_INT ? (uint32_t)JS_VALUE_GET_INT(known) : count;
     JS_FreeValue(js, known);
+    if (at < count && JS_VALUE_GET_PTR(tables[at]->js) == JS_VALUE_GET_PTR(from)) return tables[at];
     if (JS_IsInstanceOf(js, from, table_class) != 1) goto none;
+    js_table *made = new_table(from);
+    /* One that is declared anew, as in a handler, is the one that is there: those would have no end. */
+    for (at = 0; at < count; at++) {
+        js_table *other = tables[at];
+        if (strcmp(other->table.name, made->table.name) != 0 || !same_list(other->table.key, made->table.key) ||
+            !same_list(other->table.columns, made->table.columns))
+            continue;
+        free_table(made);
+        return other;
+    }
+    made->js = JS_DupValue(js, from);
     tables = must(realloc(tables, (count + 1) * sizeof *tables));
-    tables[count] = new_table(from);
+    tables[count] = made;
     JS_SetProperty(js, from, atom_native, JS_NewUint32(js, count));
     return tables[count++];
 none:
-    throw_with(LANTERN_OTHER, "no table was given: declare one with `table(name, { key, columns })`");
+    if (!JS_HasException(js))
+        throw_with(LANTERN_OTHER, "no table was given: declare one with `table(name, { key, columns })`");
     return NULL;
 }
 
 /* ---- Values of JavaScript, for one call of the C SDK
  * ------------------------------------------------------------------ */
 
-enum { VALUES_MAX = 2 * COLUMNS_MAX };
+/* Most calls have few: a key, and the columns of a row. */
+enum { VALUES_FEW = 2 * COLUMNS_MAX };
+
+/* What a value is made of, until the call is done. */
+typedef struct {
+    const char *text;
+    JSValue bytes;
+} held;
 
 typedef struct {
-    uint32_t count;
-    lantern_value values[VALUES_MAX];
-    const char *held[VALUES_MAX];
+    uint32_t count, room;
+    lantern_value *values;
+    held *held;
+    lantern_value few[VALUES_FEW];
+    held few_held[VALUES_FEW];
 } values;
 
+static void values_begin(values *into) {
+    into->count = 0;
+    into->room = VALUES_FEW;
+    into->values = into->few;
+    into->held = into->few_held;
+}
+
 static void values_free(values *from) {
-    for (uint32_t i = 0; i < from->count; i++)
-        if (from->held[i]) JS_FreeCString(js, from->held[i]);
+    for (uint32_t i = 0; i < from->count; i++) {
+        if (from->held[i].text) JS_FreeCString(js, from->held[i].text);
+        JS_FreeValue(js, from->held[i].bytes);
+    }
+}
+
+static void values_grow(values *into) {
+    uint32_t room = into->room * 2;
+    lantern_value *more = take(room * sizeof *more, 8);
+    held *more_held = take(room * sizeof *more_held, 8);
+    memcpy(more, into->values, into->count * sizeof *more);
+    memcpy(more_held, into->held, into->count * sizeof *more_held);
+    into->room = room;
+    into->values = more;
+    into->held = more_held;
 }
 
 static bool values_push(values *into, JSValueConst value) {
-    if (into->count == VALUES_MAX) {
-        throw_with(LANTERN_OTHER, "more than %d values were given", VALUES_MAX);
-        return false;
-    }
-    into->held[into->count] = NULL;
-    if (!value_of(value, &into->values[into->count], &into->held[into->count])) return false;
+    if (JS_IsException(value)) return false;
+    if (into->count == into->room) values_grow(into);
+    held *with = &into->held[into->count];
+    *with = (held){NULL, JS_UNDEFINED};
+    if (!value_of(value, &into->values[into->count], &with->text)) return false;
+    if (into->values[into->count].kind == LANTERN_BLOB) with->bytes = JS_DupValue(js, value);
     into->count++;
     return true;
 }
@@ -109,7 +171,7 @@ static bool values_push_all(values *into, JSValueConst list) {
 
 /* A key: one value, or a list of its parts. */
 static bool values_push_key(values *into, const js_table *table, JSValueConst key) {
-    into->count = 0;
+    values_begin(into);
     if (!JS_IsArray(key)) {
         if (!values_push(into, key)) return false;
     } else if (!values_push_all(into, key)) {
@@ -150,7 +212,7 @@ static JSValue kept_or(JSValueConst value) {
 
 static JSValue enter_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int is_update) {
     (void)ctx, (void)this, (void)argc;
-    values key = {0};
+    values key;
     js_table *table = table_of(argv[0]);
     if (!table) return JS_EXCEPTION;
     if (!values_push_key(&key, table, argv[1])) return values_free(&key), JS_EXCEPTION;
@@ -218,7 +280,7 @@ static bool set_columns(row_state *state, JSValueConst columns) {
     bool right = true;
     for (uint32_t i = 0; right && i < count; i++) {
         JSValue name = JS_AtomToString(js, names[i].atom), value = JS_GetProperty(js, columns, names[i].atom);
-        right = column_of(state->table, name, &at) && change_row(state, at, SET, value);
+        right = !JS_IsException(value) && column_of(state->table, name, &at) && change_row(state, at, SET, value);
         JS_FreeValue(js, name);
         JS_FreeValue(js, value);
     }
@@ -239,9 +301,10 @@ static JSValue row_do(JSContext *ctx, JSValueConst this, int argc, JSValueConst 
 
 static JSValue put_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     (void)ctx, (void)this, (void)argc;
-    values row = {0};
+    values row;
     js_table *table = table_of(argv[0]);
     if (!table) return JS_EXCEPTION;
+    if (!JS_IsObject(argv[2])) return throw_with(LANTERN_OTHER, "no columns were put into `%s`", table->table.name);
     bool right = values_push_key(&row, table, argv[1]);
     uint32_t lacking = 0;
     for (uint32_t i = 0; right && i < table->count; i++) {
@@ -267,7 +330,7 @@ static JSValue put_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst
 
 static JSValue delete_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     (void)ctx, (void)this, (void)argc;
-    values key = {0};
+    values key;
     js_table *table = table_of(argv[0]);
     if (!table) return JS_EXCEPTION;
     bool right = values_push_key(&key, table, argv[1]);
@@ -278,7 +341,7 @@ static JSValue delete_row(JSContext *ctx, JSValueConst this, int argc, JSValueCo
 
 static JSValue get_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     (void)ctx, (void)this, (void)argc;
-    values key = {0};
+    values key;
     lantern_stored stored;
     js_table *table = table_of(argv[0]);
     if (!table) return JS_EXCEPTION;
@@ -298,12 +361,18 @@ static JSValue get_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst
 
 /* The statement and its parameters, if there are any. */
 static bool values_push_sql(values *into, int argc, JSValueConst *argv) {
-    return values_push(into, argv[0]) && (argc < 2 || JS_IsUndefined(argv[1]) || values_push_all(into, argv[1]));
+    values_begin(into);
+    if (!values_push(into, argv[0])) return false;
+    if (into->values[0].kind == LANTERN_TEXT && !is_utf8(into->values[0].blob, into->values[0].len)) {
+        throw_with(LANTERN_OTHER, "the statement is not text: it has half of a surrogate pair");
+        return false;
+    }
+    return argc < 2 || JS_IsUndefined(argv[1]) || values_push_all(into, argv[1]);
 }
 
 static JSValue execute(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     (void)ctx, (void)this;
-    values given = {0};
+    values given;
     bool right = values_push_sql(&given, argc, argv);
     if (right && !lantern_run(&the_db, given.values, given.count)) right = (throw_failed(), false);
     values_free(&given);
@@ -313,7 +382,7 @@ static JSValue execute(JSContext *ctx, JSValueConst this, int argc, JSValueConst
 /* The rows of a query as objects; with `is_value`, the first column of its first row. */
 static JSValue query(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int is_value) {
     (void)ctx, (void)this;
-    values given = {0};
+    values given;
     lantern_rows rows;
     bool right = values_push_sql(&given, argc, argv);
     if (right && !lantern_select(&the_db, &rows, given.values, given.count)) right = (throw_failed(), false);

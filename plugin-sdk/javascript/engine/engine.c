@@ -49,33 +49,28 @@ int __imported_wasi_snapshot_preview1_clock_time_get(int, long long, uint64_t *i
 static JSValue write_log(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     (void)this, (void)argc;
     int32_t level;
-    size_t len;
-    if (JS_ToInt32(ctx, &level, argv[0])) return JS_EXCEPTION;
-    const char *text = JS_ToCStringLen(ctx, &len, argv[1]);
-    if (!text) return JS_EXCEPTION;
-    log_text((lantern_level)level, (lantern_text){text, len});
-    JS_FreeCString(ctx, text);
+    lantern_text text;
+    if (JS_ToInt32(ctx, &level, argv[0]) || !text_from(argv[1], &text)) return JS_EXCEPTION;
+    log_text((lantern_level)level, text);
     return JS_UNDEFINED;
 }
 
 /* Text as UTF-8, and back. */
 static JSValue encode(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     (void)this, (void)argc;
-    size_t len;
-    const char *text = JS_ToCStringLen(ctx, &len, argv[0]);
-    if (!text) return JS_EXCEPTION;
-    JSValue bytes = JS_NewUint8ArrayCopy(ctx, (const uint8_t *)text, len);
-    JS_FreeCString(ctx, text);
-    return bytes;
+    lantern_text text;
+    if (!text_from(argv[0], &text)) return JS_EXCEPTION;
+    return JS_NewUint8ArrayCopy(ctx, (const uint8_t *)text.ptr, text.len);
 }
 
 static JSValue decode(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     (void)this, (void)argc;
-    size_t len;
-    const uint8_t *bytes = JS_GetUint8Array(ctx, &len, argv[0]);
-    if (!bytes && JS_HasException(ctx)) return JS_EXCEPTION;
-    if (JS_ToBool(ctx, argv[1]) && !is_utf8(bytes, len)) return JS_ThrowTypeError(ctx, "the bytes are not UTF-8");
-    return JS_NewStringLen(ctx, (const char *)bytes, len);
+    lantern_value bytes;
+    if (!object_of(argv[0], &bytes)) return JS_HasException(ctx) ? JS_EXCEPTION : JS_ThrowTypeError(ctx, "no bytes");
+    if (JS_ToBool(ctx, argv[1]) && !is_utf8(bytes.blob, bytes.len))
+        return JS_ThrowTypeError(ctx, "the bytes are not UTF-8");
+    lantern_text text = utf8_of((const char *)bytes.blob, bytes.len);
+    return JS_NewStringLen(ctx, text.ptr, text.len);
 }
 
 /* Starts the engine with a plugin's code, before its memory is kept. Answers NULL, or what went wrong as a text that
@@ -97,6 +92,7 @@ const char *start(const char *code, size_t len) {
     if (JS_IsException(done)) {
         JSValue thrown = JS_GetException(js);
         wrong = JS_ToCString(js, thrown);
+        if (!wrong) wrong = "something was thrown that is no text";
         JS_FreeValue(js, thrown);
     } else {
         /* The last statement of the code has set it to what the plugin exports. */
@@ -126,14 +122,11 @@ static JSValue call(const char *name, int count, JSValueConst *given) {
     return answered;
 }
 
-/* The text of a value that is one, in memory that lives until the call is done. */
+/* The text of a value, which is freed. */
 static bool take_text(JSValue from, lantern_text *into) {
-    size_t len;
-    const char *text = JS_IsException(from) ? NULL : JS_ToCStringLen(js, &len, from);
-    if (text) *into = (lantern_text){(const char *)copy_of((const uint8_t *)text, len), len};
-    if (text) JS_FreeCString(js, text);
+    bool right = !JS_IsException(from) && text_from(from, into);
     JS_FreeValue(js, from);
-    return text || thrown();
+    return right || thrown();
 }
 
 LANTERN_EXPORT("lantern:plugin/meta@0.1.0#describe")
@@ -143,11 +136,16 @@ void *export_describe(void) {
     return to;
 }
 
-/* Whether a handler has done what it does: an async one goes on when nobody looks. */
+/* Whether a handler has done what it does: nobody comes back to what it has put off. */
 static bool is_done(JSValueConst answered, const lantern_event *event) {
-    if (!JS_IsObject(answered) || JS_PromiseState(js, answered) == JS_PROMISE_NOT_A_PROMISE) return true;
+    bool is_promise = JS_IsObject(answered) && JS_PromiseState(js, answered) != JS_PROMISE_NOT_A_PROMISE;
+    if (!is_promise && !JS_IsJobPending(runtime)) return true;
+    /* What they do is taken back with the event. */
+    JSContext *of;
+    while (JS_IsJobPending(runtime))
+        if (JS_ExecutePendingJob(runtime, &of) < 0) JS_FreeValue(js, JS_GetException(js));
     return lantern_fail(LANTERN_OTHER,
-                        "the handler of %.*s answered a promise, and nothing awaits it: leave `async` away",
+                        "the handler of %.*s is async, or calls what is, and nothing awaits it: leave `async` away",
                         LANTERN_ARG(event->kind));
 }
 
@@ -200,10 +198,13 @@ static bool decide(const uint8_t *frame, size_t len, lantern_decision *into) {
     JSValue given = JS_NewObject(js);
     for (int i = 0; i < REQUEST_COLUMNS; i++) {
         /* State and payload are JSON: texts, however they came. */
-        if (request[i].kind == LANTERN_BLOB) {
-            if (!is_utf8(request[i].blob, request[i].len)) {
+        bool is_state = i == R_STATE, is_json = is_state || i == R_PAYLOAD;
+        if (is_json && request[i].kind != LANTERN_NULL) {
+            lantern_blob json = {request[i].blob, request[i].len};
+            if (!is_readable(json, is_state ? LANTERN_OTHER : LANTERN_BAD_INPUT,
+                             is_state ? "the stored state" : "the command's data")) {
                 JS_FreeValue(js, given);
-                return lantern_fail(LANTERN_BAD_INPUT, "the command's %s is not UTF-8", REQUEST[i]);
+                return false;
             }
             request[i].kind = LANTERN_TEXT;
         }
@@ -254,7 +255,7 @@ void *export_evolve(int is, uint8_t *state, size_t state_len, uint8_t *frame, si
     begin_batch();
     uint32_t at = NONE;
     bool right = begin_events(frame, len);
-    if (right && is && !is_utf8(state, state_len)) right = lantern_fail(LANTERN_OTHER, "the stored state is not UTF-8");
+    right = right && (!is || is_readable((lantern_blob){state, state_len}, LANTERN_OTHER, "the stored state"));
     JSValue given[] = {right && is ? JS_NewStringLen(js, (const char *)state, state_len) : JS_NULL, JS_UNDEFINED};
     if (right) {
         given[1] = call("stateOf", 1, (JSValueConst *)given);

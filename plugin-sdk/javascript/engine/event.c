@@ -131,6 +131,10 @@ static JSValue read_data(JSValueConst object, event_state *state, const type *as
     if (as && event->payload.ptr && read_whole(event->payload, as, &value)) return value;
     lantern_text text;
     if (!lantern_event_text(event, &text)) return throw_failed();
+    if (is_too_deep(event->payload)) {
+        lantern_bad_input(event, "its data is nested more than %d deep", DEPTH_READ_MAX);
+        return throw_failed();
+    }
     JSValue given[] = {object, JS_NewStringLen(js, text.ptr, text.len), JS_DupValue(js, js_type)};
     JSValue read = JS_GetPropertyStr(js, guest, "read");
     value = JS_Call(js, read, guest, 3, (JSValueConst *)given);

@@ -31,7 +31,8 @@ struct type {
     } *fields;
 };
 
-enum { FIELDS_MAX = 64, NESTED_MAX = 64 };
+/* Of types that are made at each call there is no end: those beyond TYPES_MAX are read by JavaScript. */
+enum { FIELDS_MAX = 64, NESTED_MAX = 64, TYPES_MAX = 4096 };
 
 static const type *type_of(JSValueConst from);
 
@@ -66,7 +67,7 @@ static void read_fields(JSValueConst fields, type *into) {
     }
 }
 
-/* What a type of src/schema.js is here. It is made once, and then found by a property of the type. */
+/* What a type of src/schema.js is here, or NULL. It is made once, and then found by a property of the type. */
 static const type *type_of(JSValueConst from) {
     static const type **types;
     static uint32_t count;
@@ -74,6 +75,7 @@ static const type *type_of(JSValueConst from) {
     JSValue known = JS_GetProperty(js, from, atom_native);
     if (JS_VALUE_GET_TAG(known) == JS_TAG_INT) return types[JS_VALUE_GET_INT(known)];
     JS_FreeValue(js, known);
+    if (count >= TYPES_MAX) return NULL;
     type *made = must(calloc(1, sizeof *made));
     index = count++;
     types = must(realloc(types, count * sizeof *types));
@@ -90,6 +92,34 @@ static const type *type_of(JSValueConst from) {
     }
     JS_SetProperty(js, from, atom_native, JS_NewUint32(js, index));
     return made;
+}
+
+/* How deep JSON may be nested that JavaScript reads. What reads it calls itself, and the host's stack would end before
+ * the limit for JavaScript's own calls. */
+enum { DEPTH_READ_MAX = 1000 };
+
+static bool is_too_deep(lantern_blob json) {
+    uint32_t depth = 0;
+    bool is_text = false;
+    for (size_t i = 0; i < json.len; i++) {
+        uint8_t c = json.ptr[i];
+        if (c == '"')
+            is_text = !is_text;
+        else if (is_text)
+            i += c == '\\';
+        else if (c == '[' || c == '{')
+            depth++;
+        else if (c == ']' || c == '}')
+            depth--;
+        if (depth > DEPTH_READ_MAX && depth <= UINT32_MAX / 2) return true;
+    }
+    return false;
+}
+
+/* Whether JavaScript can be given some JSON; fails where it cannot. */
+static bool is_readable(lantern_blob json, lantern_fault fault, const char *what) {
+    if (!is_utf8(json.ptr, json.len)) return lantern_fail(fault, "%s is not UTF-8", what);
+    return !is_too_deep(json) || lantern_fail(fault, "%s is nested more than %d deep", what, DEPTH_READ_MAX);
 }
 
 static bool read_json(reader *in, JSValue *into, int depth);
@@ -230,7 +260,7 @@ static bool read_declared(reader *in, const type *as, JSValue *into, int depth) 
     right = right && in->at < in->end;
     for (uint32_t i = 0; right && i < count; i++) {
         if (!JS_IsUndefined(values[i])) continue;
-        right = as->fields[i].type->kind == T_OPTIONAL;
+        right = as->fields[i].type && as->fields[i].type->kind == T_OPTIONAL;
         values[i] = JS_NULL;
     }
     JSValue object = right ? JS_NewObject(js) : JS_EXCEPTION;
@@ -268,7 +298,7 @@ static bool read_json(reader *in, JSValue *into, int depth) {
 
 /* Reads a value as a type. False where it is not of the type, or in a form that is not read here. */
 static bool read_type(reader *in, const type *as, JSValue *into, int depth) {
-    if (depth == NESTED_MAX) return false;
+    if (!as || depth == NESTED_MAX) return false;
     switch (as->kind) {
     case T_TEXT:
         return read_js_text(in, into);
@@ -288,9 +318,9 @@ static bool read_type(reader *in, const type *as, JSValue *into, int depth) {
         *into = JS_NULL;
         return read_word(in, "null");
     case T_LIST:
-        return read_list(in, as->of, into, depth + 1);
+        return as->of && read_list(in, as->of, into, depth + 1);
     case T_RECORD:
-        return read_record(in, as->of, into, depth + 1);
+        return as->of && read_record(in, as->of, into, depth + 1);
     case T_OBJECT:
         return read_declared(in, as, into, depth + 1);
     default:
@@ -300,6 +330,7 @@ static bool read_type(reader *in, const type *as, JSValue *into, int depth) {
 
 /* Reads all of some bytes as a type. False: JavaScript has to. */
 static bool read_whole(lantern_blob json, const type *as, JSValue *into) {
+    if (!is_utf8(json.ptr, json.len)) return false;
     reader in = reader_of(json.ptr, json.len);
     if (!read_type(&in, as, into, 0)) {
         /* Nothing but memory is thrown here, and what comes next meets that too. */

@@ -15,6 +15,27 @@ static void know_classes(void) {
     atom_native = JS_NewAtom(js, "_native");
 }
 
+/* A text of JavaScript in memory that lives until the call is done. Half of a surrogate pair, which JavaScript knows
+ * and UTF-8 does not, becomes U+FFFD: both have three bytes. */
+static lantern_text utf8_of(const char *from, size_t len) {
+    uint8_t *to = take(len + 1, 1);
+    memcpy(to, from, len);
+    to[len] = 0;
+    for (size_t i = 0; !is_ascii(to, len) && i + 2 < len; i++)
+        if (to[i] == 0xed && to[i + 1] >= 0xa0) memcpy(to + i, "\xef\xbf\xbd", 3);
+    return (lantern_text){(const char *)to, len};
+}
+
+/* The same of a value that is a text; false when something was thrown. */
+static bool text_from(JSValueConst value, lantern_text *into) {
+    size_t len;
+    const char *text = JS_ToCStringLen(js, &len, value);
+    if (!text) return false;
+    *into = utf8_of(text, len);
+    JS_FreeCString(js, text);
+    return true;
+}
+
 /* Fails with what JavaScript has thrown: always false. */
 static bool thrown(void) {
     JSValue error = JS_GetException(js), parts[3] = {JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED};
@@ -28,11 +49,7 @@ static bool thrown(void) {
     } else {
         for (uint32_t i = 0; i < 3; i++) parts[i] = JS_GetPropertyUint32(js, said, i);
         JS_ToInt32(js, &fault, parts[0]);
-        size_t len;
-        const char *text = JS_ToCStringLen(js, &len, parts[1]);
-        if (text) message = (lantern_text){take(len, 1), len};
-        if (text) memcpy((char *)message.ptr, text, len);
-        if (text) JS_FreeCString(js, text);
+        text_from(parts[1], &message);
         if (!JS_IsUndefined(parts[2])) JS_ToUint32(js, &event, parts[2]);
     }
     for (int i = 0; i < 3; i++) JS_FreeValue(js, parts[i]);
@@ -114,7 +131,11 @@ static bool bigint_of(JSValueConst value, lantern_value *into) {
 static bool object_of(JSValueConst value, lantern_value *into) {
     if (JS_GetTypedArrayType(value) == JS_TYPED_ARRAY_UINT8) {
         size_t len;
+        int64_t now;
         const uint8_t *bytes = JS_GetUint8Array(js, &len, value);
+        /* Its length is that of when it was made, though its buffer may have been resized since. */
+        if ((!bytes && JS_HasException(js)) || JS_GetLength(js, value, &now)) return false;
+        len = (size_t)now;
         /* Also no bytes are a blob. */
         *into = lantern_value_blob((lantern_blob){len ? bytes : (const uint8_t *)"", len});
         return true;
@@ -156,6 +177,7 @@ static bool value_of(JSValueConst value, lantern_value *into, const char **held)
         return false;
     default:
         if (JS_IsObject(value) && object_of(value, into)) return true;
+        if (JS_HasException(js)) return false;
         throw_with(LANTERN_OTHER,
                    "%s is no value of SQLite: give null, a number, bigint, string, boolean or Uint8Array",
                    JS_IsObject(value) ? "an object" : "a symbol");

@@ -21,9 +21,10 @@ Math.random = forbidden("Math.random()", "derive it from the event");
 const ThisDate = Date;
 globalThis.Date = function (...given) {
   if (new.target === undefined || given.length === 0) noClock("the time now")();
-  return new ThisDate(...given);
+  return Reflect.construct(ThisDate, given, new.target);
 };
 Date.prototype = ThisDate.prototype;
+Date.prototype.constructor = Date;
 Date.parse = ThisDate.parse;
 Date.UTC = ThisDate.UTC;
 Date.now = noClock("Date.now()");
@@ -94,7 +95,8 @@ export function guestOf(plugin) {
     /** Of whatever was thrown: the number of its fault, its message, and which event is at fault, if it says so. */
     failure(error) {
       const { fault, message, index } = failureOf(error);
-      return [FAULTS.indexOf(fault), message, index];
+      const number = FAULTS.indexOf(fault);
+      return [number < 0 ? FAULTS.indexOf("other") : number, message, Number.isInteger(index) ? index : undefined];
     },
     /** What is thrown for an error that the engine has found. */
     error: (fault, message, index) => errorOf(FAULTS[fault], message, index),

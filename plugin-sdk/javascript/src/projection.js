@@ -25,6 +25,7 @@ export function handlersOf(events, on, what) {
   const handlers = new Map();
   for (const [type, handler] of Object.entries(on)) {
     if (type !== "*" && !Object.hasOwn(events, type)) throw new TypeError(`${what} has a handler for ${type}, which \`events\` does not declare`);
+    if (typeof handler !== "function") throw new TypeError(`${what} has ${String(handler)} for ${type}: give a function`);
     handlers.set(type, { handler, type: type === "*" ? json : typeOf(events[type]) });
   }
   return handlers;

@@ -1,5 +1,6 @@
 // Runs plugins in memory, so that unit tests need no WebAssembly: events and tables are those of testing/, all else is what runs in the host.
 
+import { LanternError } from "./errors.js";
 import { failureOf } from "./failure.js";
 import { parseJson, writeJson } from "./schema.js";
 import { TestEvent } from "./testing/event.js";
@@ -10,7 +11,9 @@ const textOf = (payload) => (typeof payload === "string" ? payload : new TextDec
 /** Does the work of an event; what it throws says which event it was. */
 function atEvent(event, work) {
   try {
-    return work();
+    const answered = work();
+    if (!(answered instanceof Promise)) return answered;
+    throw new LanternError(`the handler of ${event.type} is async, or calls what is, and nothing awaits it: leave \`async\` away`);
   } catch (error) {
     const failure = failureOf(error);
     failure.index ??= event.index;

@@ -39,8 +39,8 @@ function eventsFrame(events) {
 export class Host {
   /** What was logged, as [level, message]. */
   logged = [];
-  /** How many frames of writes were handed over in the middle of a batch. */
-  handedOver = 0;
+  /** The last frame of writes, as text. */
+  written = "";
   #exports;
 
   constructor(path) {
@@ -52,7 +52,7 @@ export class Host {
       "lantern:plugin/logger@0.1.0": { write: (level, at, length) => void this.logged.push([level, this.#text(at, length)]) },
       "lantern:plugin/sql@0.1.0": {
         prepare: (_sql, _length, answer) => answered(answer, 0),
-        apply: (_frame, _length, answer) => answered(answer, this.handedOver++),
+        apply: (_frame, _length, answer) => answered(answer, 0),
         query: (_statement, _params, _length, _rows, answer) => {
           const none = this.#give(new Uint8Array(new Uint32Array([0x4e52544c, 1 | (3 << 16), 0, 8, 0, 0, 0, 0]).buffer));
           answered(answer, none);
@@ -74,7 +74,10 @@ export class Host {
     const answer = this.#exports[APPLY](this.#give(frame), frame.length);
     const word = (at) => this.#view.getUint32(answer + at, true);
     try {
-      if (this.#view.getUint8(answer) === 0) return this.#view.getUint32(word(4) + 8, true);
+      if (this.#view.getUint8(answer) === 0) {
+        this.written = new TextDecoder("latin1").decode(new Uint8Array(this.#exports.memory.buffer, word(4), word(8)));
+        return this.#view.getUint32(word(4) + 8, true);
+      }
       throw Object.assign(new Error(this.#text(word(8), word(12))), { index: this.#view.getUint8(answer + 16) ? word(20) : undefined });
     } finally {
       this.#exports[`cabi_post_${APPLY}`](answer);

@@ -1,12 +1,19 @@
 // A database whose tables are in memory. It knows rows, and no SQL: that is tested with `lantern test`, on the real SQLite.
 
 import { Database } from "../database.js";
-import { LanternError } from "../errors.js";
+import { BadInput, LanternError } from "../errors.js";
 import { Table } from "../table.js";
 import { Real, sum, valueOf } from "../value.js";
 
 const isInteger = (value) => typeof value === "bigint" || Number.isInteger(value);
 const plain = (value) => (value instanceof Real ? value.value : value);
+/** A value as it is stored, apart from what it was made of. */
+function storedOf(given) {
+  const value = valueOf(given);
+  if (typeof value === "string" && !value.isWellFormed()) throw new BadInput("a text is not UTF-8: write it as a blob");
+  return value instanceof Uint8Array ? value.slice() : value;
+}
+
 const nameOf = (key) => JSON.stringify(key, (_, part) => (typeof part === "bigint" ? { integer: String(part) } : part));
 
 const noSql = (sql) => {
@@ -71,7 +78,7 @@ export class MemoryDb extends Database {
   #at(table, key) {
     if (!(table instanceof Table)) throw new LanternError("no table was given: declare one with `table(name, { key, columns })`");
     if (!this.#tables.has(table.name)) this.#tables.set(table.name, new Map());
-    const parts = (Array.isArray(key) ? key : [key]).map(valueOf);
+    const parts = (Array.isArray(key) ? key : [key]).map(storedOf);
     if (parts.length !== table.key.length) {
       throw new LanternError(`a key of \`${table.name}\` has the parts ${table.key.join(", ")}; ${parts.length} were given`);
     }
@@ -97,7 +104,7 @@ class Row {
 
   set(column, value) {
     for (const [name, each] of typeof column === "string" ? [[column, value]] : Object.entries(column)) {
-      const checked = valueOf(each);
+      const checked = storedOf(each);
       this.#change(name, () => checked);
     }
     return this;

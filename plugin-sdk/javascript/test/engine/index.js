@@ -1,6 +1,6 @@
 // A projection that tries what the engine does itself (engine/) against what JavaScript does: for engine.test.js.
 
-import { bigint, boolean, integer, json, list, log, nullable, number, object, oneOf, optional, projection, record, table, text } from "@lantern/sdk";
+import { BadInput, LanternError, bigint, boolean, integer, json, list, log, nullable, number, object, oneOf, optional, projection, record, table, text } from "@lantern/sdk";
 import { readJson, writeJson } from "../../src/schema.js";
 
 const rows = table("rows", { key: ["kind", "n"], columns: ["value"] });
@@ -59,13 +59,17 @@ export default projection({
   name: "engine",
   topics: ["engine"],
   headers: "all",
-  events: { Kept: json, Async: json, Rows: json, Deep: json, Words: json, Held: json },
+  events: Object.fromEntries(["Kept", "Async", "Helped", "Rows", "Deep", "Words", "Held", "Halves", "Thrown", "Made", "Parameters", "Fresh"].map((type) => [type, json])),
   on: {
     Kept(event) {
       if (kept) throw new Error(outcome(() => kept.data));
       kept = event;
     },
     async Async() {},
+    Helped() {
+      const help = async () => await 1;
+      help();
+    },
     Rows({ data }, db) {
       for (let n = 0; n < data; n++) db.upsert(rows, ["some", n % 7]).set("value", `value ${n}`);
     },
@@ -83,6 +87,32 @@ export default projection({
       db.query("SELECT 1");
       one.add("value", 10);
       other.add("value", 20);
+    },
+    // Half of a surrogate pair, which no text of UTF-8 has.
+    Halves({ data }, db) {
+      log.info("\ud83d");
+      console.log(new TextEncoder().encode("\ud83d").join(), new TextDecoder().decode(new Uint8Array([0xed, 0xa0, 0x80])) === "\ufffd");
+      if (data === "thrown") throw new Error("a \ud83d");
+      if (data === "sql") db.execute("SELECT '\ud83d'");
+      else db.put(rows, ["half", 1], { value: "\ud83d" });
+    },
+    Thrown({ data }) {
+      throw data === "fault" ? new LanternError("of no kind", { fault: "none" }) : new BadInput("of the second", null);
+    },
+    // Types and tables that are made at each call.
+    Made(event, db) {
+      for (let n = 0; n < 100; n++) {
+        event.decode(object({ n: integer }));
+        event.decode({ n: integer });
+        db.upsert(table("rows", { key: ["kind", "n"], columns: ["value"] }), ["made", n]);
+      }
+    },
+    Parameters({ data }, db) {
+      db.execute("SELECT", Array.from({ length: data }, (_, n) => `parameter ${n}`));
+    },
+    // Values that are there only while they are read.
+    Fresh(_, db) {
+      db.put(rows, ["fresh", 1], { get value() { return new Uint8Array(40).fill(65); } });
     },
     "*"(event) {
       const type = TYPES[event.type];
