@@ -5,7 +5,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -46,6 +46,8 @@ try {
   for (const name of QUICKJS_SOURCES) zig("cc", ...TARGET, "-w", "-c", join(quickjs, name), "-o", object(name));
   // The engine first: what it defines of the C library stands for the library's own.
   zig("cc", ...TARGET, "-s", ...STACK, ...["engine", "quickjs", ...QUICKJS_SOURCES].map(object), "-o", resolve(values.out));
+  // What is no program to be run is not to look like one.
+  chmodSync(resolve(values.out), 0o644);
 } finally {
   rmSync(objects, { recursive: true });
 }

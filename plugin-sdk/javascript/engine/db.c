@@ -101,8 +101,7 @@ none:
     return NULL;
 }
 
-/* ---- Values of JavaScript, for one call of the C SDK
- * ------------------------------------------------------------------ */
+/* ---- Values of JavaScript, for one call of the C SDK ------------------------------------------------------------- */
 
 /* Most calls have few: a key, and the columns of a row. */
 enum { VALUES_FEW = 2 * COLUMNS_MAX };

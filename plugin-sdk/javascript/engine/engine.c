@@ -3,14 +3,11 @@
  *
  * One file of WebAssembly for all plugins and kinds of them. `build.js` starts a copy of it with a plugin's code and
  * keeps its memory (snapshot.js): what `start` has done, no plugin does again. What JavaScript does not do itself it is
- * given here, as natives that src/engine/ takes over; what of it may be slow stays in JavaScript.
+ * given here, as natives that src/guest.js takes over; what of it may be slow stays in JavaScript.
  *
  * In order: value.c, values and errors; json.c, JSON read by declared types; event.c, events; db.c, tables and rows;
  * and what the host calls. An instance has one thread and one plugin, so its state is static. */
 #include "../../c/lantern.c"
-
-#include <sys/time.h>
-#include <time.h>
 
 #include "quickjs.h"
 
@@ -23,7 +20,7 @@ void limit_stack(JSRuntime *runtime, size_t bytes);
 
 static JSRuntime *runtime;
 static JSContext *js;
-/* What src/engine/guest.js exports for the plugin. */
+/* What src/guest.js has made of the plugin. */
 static JSValue guest;
 
 #include "value.c"

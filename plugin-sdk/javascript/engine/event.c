@@ -180,8 +180,7 @@ static JSValue event_get(JSContext *ctx, JSValueConst this, int what) {
     switch (what) {
     case E_DATA:
         if (JS_VALUE_GET_TAG(state->data) == JS_TAG_UNINITIALIZED) {
-            if (!state->type)
-                return throw_with(LANTERN_OTHER, "this event has no declared data: read it by `json()` or `decode(…)`");
+            if (!state->type) return throw_with(LANTERN_OTHER, "this event has no declared data: read it by `decode(…)`");
             JSValue read = read_data(this, state, state->type, state->type->js);
             if (JS_IsException(read)) return read;
             state->data = read;
@@ -219,8 +218,9 @@ static JSValue event_decode(JSContext *ctx, JSValueConst this, int argc, JSValue
     JSValue typed = JS_GetPropertyStr(js, guest, "typeOf"), as = JS_Call(js, typed, guest, 1, argv);
     JS_FreeValue(js, typed);
     if (JS_IsException(as)) return as;
-    /* One that is made at each call would be kept for each. */
-    JSValue value = read_data(this, state, JS_IsStrictEqual(js, as, argv[0]) ? type_of(as) : NULL, as);
+    /* Fields that are given at each call would make a type for each. */
+    bool is_native = JS_IsStrictEqual(js, as, argv[0]) && is_to_be_known(as);
+    JSValue value = read_data(this, state, is_native ? type_of(as) : NULL, as);
     JS_FreeValue(js, as);
     return value;
 }

@@ -67,18 +67,25 @@ static void read_fields(JSValueConst fields, type *into) {
     }
 }
 
-/* What a type of src/schema.js is here, or NULL. It is made once, and then found by a property of the type. */
+static uint32_t types_count;
+
+/* Whether a type is known, or there is room for one more. */
+static bool is_to_be_known(JSValueConst type) {
+    JSValue known = JS_GetProperty(js, type, atom_native);
+    bool is_known = JS_VALUE_GET_TAG(known) == JS_TAG_INT;
+    JS_FreeValue(js, known);
+    return is_known || types_count < TYPES_MAX;
+}
+
+/* What a type of src/schema.js is here. It is made once, and then found by a property of the type. */
 static const type *type_of(JSValueConst from) {
     static const type **types;
-    static uint32_t count;
-    uint32_t index;
     JSValue known = JS_GetProperty(js, from, atom_native);
     if (JS_VALUE_GET_TAG(known) == JS_TAG_INT) return types[JS_VALUE_GET_INT(known)];
     JS_FreeValue(js, known);
-    if (count >= TYPES_MAX) return NULL;
     type *made = must(calloc(1, sizeof *made));
-    index = count++;
-    types = must(realloc(types, count * sizeof *types));
+    uint32_t index = types_count++;
+    types = must(realloc(types, types_count * sizeof *types));
     types[index] = made;
     JSValue kind = JS_GetPropertyStr(js, from, "kind");
     made->kind = JS_VALUE_GET_TAG(kind) == JS_TAG_INT ? JS_VALUE_GET_INT(kind) : T_OTHER;
@@ -260,7 +267,7 @@ static bool read_declared(reader *in, const type *as, JSValue *into, int depth) 
     right = right && in->at < in->end;
     for (uint32_t i = 0; right && i < count; i++) {
         if (!JS_IsUndefined(values[i])) continue;
-        right = as->fields[i].type && as->fields[i].type->kind == T_OPTIONAL;
+        right = as->fields[i].type->kind == T_OPTIONAL;
         values[i] = JS_NULL;
     }
     JSValue object = right ? JS_NewObject(js) : JS_EXCEPTION;
@@ -298,7 +305,7 @@ static bool read_json(reader *in, JSValue *into, int depth) {
 
 /* Reads a value as a type. False where it is not of the type, or in a form that is not read here. */
 static bool read_type(reader *in, const type *as, JSValue *into, int depth) {
-    if (!as || depth == NESTED_MAX) return false;
+    if (depth == NESTED_MAX) return false;
     switch (as->kind) {
     case T_TEXT:
         return read_js_text(in, into);
@@ -318,9 +325,9 @@ static bool read_type(reader *in, const type *as, JSValue *into, int depth) {
         *into = JS_NULL;
         return read_word(in, "null");
     case T_LIST:
-        return as->of && read_list(in, as->of, into, depth + 1);
+        return read_list(in, as->of, into, depth + 1);
     case T_RECORD:
-        return as->of && read_record(in, as->of, into, depth + 1);
+        return read_record(in, as->of, into, depth + 1);
     case T_OBJECT:
         return read_declared(in, as, into, depth + 1);
     default:
