@@ -1,10 +1,9 @@
 // Builds engine.wasm: node engine/build.js --zig ZIG [--cache DIR] [--out FILE]
 //
 // ZIG is the compiler of this version, of which the same sources are the same bytes anywhere; a test of the repository sees to it that
-// the engine is what its sources give. QuickJS comes as the Rust package that brings its source, into the folder --cache.
+// the engine is what its sources give. QuickJS comes as the Rust package that brings its source: cargo puts it into the folder --cache.
 
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -13,10 +12,8 @@ import { parseArgs } from "node:util";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ZIG = "0.17.1";
-// QuickJS-ng 0.16.2.
-const QUICKJS = "rquickjs-sys-0.14.0";
-const QUICKJS_URL = `https://static.crates.io/crates/rquickjs-sys/${QUICKJS}.crate`;
-const QUICKJS_SHA256 = "cee271d0eeba64f0915b846cb7ae02e16faf3dfdffdca91731101d9d30fe3423";
+// The package of QuickJS-ng 0.16.2.
+const QUICKJS = { name: "rquickjs-sys", version: "0.14.0", sha256: "cee271d0eeba64f0915b846cb7ae02e16faf3dfdffdca91731101d9d30fe3423" };
 const QUICKJS_SOURCES = ["libregexp.c", "libunicode.c", "dtoa.c"];
 
 const TARGET = ["-target", "wasm32-wasi", "-mexec-model=reactor", "-O3", "-DNDEBUG", "-D_GNU_SOURCE"];
@@ -37,7 +34,7 @@ if (version !== ZIG) {
   console.error(`${values.zig} is Zig ${version}, and the engine is built by ${ZIG}: pip install ziglang==${ZIG}`);
   process.exit(1);
 }
-const quickjs = await source(resolve(values.cache));
+const quickjs = source(resolve(values.cache));
 const objects = mkdtempSync(join(tmpdir(), "lantern-engine-"));
 try {
   const object = (name) => join(objects, `${name}.o`);
@@ -52,22 +49,21 @@ try {
   rmSync(objects, { recursive: true });
 }
 
-/** The folder of QuickJS's source. */
-async function source(cache) {
-  const folder = join(cache, QUICKJS);
+/** The folder of QuickJS's source, which is fetched unless it is there. */
+function source(cache) {
+  const { name, version, sha256 } = QUICKJS;
+  const folder = join(cache, `${name}-${version}`);
   if (!existsSync(folder)) {
-    const answered = await fetch(QUICKJS_URL);
-    if (!answered.ok) throw new Error(`${QUICKJS_URL}: ${answered.status} ${answered.statusText}`);
-    const archive = Buffer.from(await answered.arrayBuffer());
-    const found = createHash("sha256").update(archive).digest("hex");
-    if (found !== QUICKJS_SHA256) throw new Error(`${QUICKJS_URL} has the SHA-256 ${found}, not ${QUICKJS_SHA256}`);
     mkdirSync(cache, { recursive: true });
     const fresh = mkdtempSync(join(cache, "new-"));
-    writeFileSync(join(fresh, "crate"), archive);
-    execFileSync("tar", ["xzf", "crate"], { cwd: fresh });
-    renameSync(join(fresh, QUICKJS), folder);
+    const manifest = `[package]\nname = "source"\nversion = "0.0.0"\n[lib]\npath = "none.rs"\n[workspace]\n[dependencies]\n${name} = "=${version}"\n`;
+    writeFileSync(join(fresh, "Cargo.toml"), manifest);
+    writeFileSync(join(fresh, "none.rs"), "");
+    execFileSync("cargo", ["vendor", "--quiet"], { cwd: fresh, stdio: ["ignore", "ignore", "inherit"] });
+    renameSync(join(fresh, "vendor", name), folder);
     rmSync(fresh, { recursive: true });
   }
-  if (!readFileSync(join(folder, "quickjs", "quickjs.h"), "utf8").includes("QJS_VERSION_MAJOR")) throw new Error(`${folder} is no source of QuickJS: remove it`);
+  const found = JSON.parse(readFileSync(join(folder, ".cargo-checksum.json"), "utf8")).package;
+  if (found !== sha256) throw new Error(`${folder} has the SHA-256 ${found}, not ${sha256}: remove it`);
   return join(folder, "quickjs");
 }
