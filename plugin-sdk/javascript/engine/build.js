@@ -23,7 +23,7 @@ const STACK = ["-Wl,-z,stack-size=1048576"];
 const { values } = parseArgs({
   options: {
     zig: { type: "string", default: "zig" },
-    cache: { type: "string", default: join(HERE, "..", "build") },
+    cache: { type: "string", default: join(tmpdir(), "lantern-quickjs") },
     out: { type: "string", default: join(HERE, "..", "engine.wasm") },
   },
 });
