@@ -317,7 +317,9 @@ fn every_allow_has_a_reason_and_nothing_is_left_to_do() {
     check(broken);
 }
 
-// A built plugin in the repository is code that nobody has read.
+// A built plugin in the repository is code that nobody has read. The engine of JavaScript's plugins is compiled anew and compared, byte
+// for byte, by `every_sdk_passes_its_own_tests`.
+const COMPARED: [&str; 1] = ["plugin-sdk/javascript/engine.wasm"];
 #[test]
 fn no_built_plugin_is_committed() {
     // Whoever owns the folder: a checkout in a container often belongs to another user.
@@ -327,7 +329,8 @@ fn no_built_plugin_is_committed() {
         .output();
     match git {
         Ok(output) if output.status.success() => {
-            check(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect());
+            let built = String::from_utf8_lossy(&output.stdout);
+            check(built.lines().filter(|path| !COMPARED.contains(path)).map(str::to_owned).collect());
         }
         // Not a checkout: what is left is that git would not take one.
         _ => assert!(read(&root().join(".gitignore")).lines().any(|line| line == "*.wasm")),
