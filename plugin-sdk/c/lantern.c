@@ -1859,12 +1859,11 @@ static void row_change(lantern_row *row, const char *column, change how, lantern
     if (row->generation != db->generation) {
         lantern_fail(LANTERN_OTHER, "a row of `%s` was entered before a statement or a query: enter it anew behind it",
                      table->name);
-        keep_error(db);
     } else if (column_at(table, column, &at)) {
         row_change_at(row, at, how, value);
-    } else {
-        keep_error(db);
+        return;
     }
+    keep_error(db);
 }
 
 void lantern_row_set(lantern_row *row, const char *column, lantern_value value) { row_change(row, column, SET, value); }

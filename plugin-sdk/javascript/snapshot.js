@@ -10,11 +10,12 @@ const PAGE_BYTES = 65536;
 const GAP_BYTES = 32;
 const UNREACHABLE = [3, 0, 0x00, 0x0b];
 
-/** What each kind of plugin has beside what all have, by the beginnings of names. */
+const DATABASE = "lantern:plugin/sql@";
+/** What each kind of plugin has beside what all have; what it exports, by the beginnings of names. */
 const KINDS = {
-  projection: { imports: "lantern:plugin/sql@", exports: "lantern:plugin/projection@" },
-  aggregate: { exports: "lantern:plugin/commands@" },
-  upcaster: { exports: "lantern:plugin/upcast@" },
+  projection: { hasDatabase: true, exports: "lantern:plugin/projection@" },
+  aggregate: { hasDatabase: false, exports: "lantern:plugin/commands@" },
+  upcaster: { hasDatabase: false, exports: "lantern:plugin/upcast@" },
 };
 const SHARED_EXPORTS = ["memory", "cabi_realloc", "lantern:plugin/meta@"];
 
@@ -51,7 +52,8 @@ function started(engine, code) {
   exports._initialize();
   const bytes = new TextEncoder().encode(code);
   const at = exports.allocate(bytes.length + 1);
-  new Uint8Array(exports.memory.buffer).set([...bytes, 0], at);
+  new Uint8Array(exports.memory.buffer).set(bytes, at);
+  new Uint8Array(exports.memory.buffer)[at + bytes.length] = 0;
   const wrong = exports.start(at, bytes.length);
   const memory = new Uint8Array(exports.memory.buffer);
   if (wrong !== 0) throw new Error(new TextDecoder().decode(memory.subarray(wrong, memory.indexOf(0, wrong))));
@@ -80,7 +82,7 @@ function importsOf(section, kind) {
     from.text();
     if (from.byte() !== FUNCTION) throw new Error("the engine imports something that is no function");
     const type = from.number();
-    const isKept = !module.startsWith("lantern:plugin/sql@") || module.startsWith(kind.imports);
+    const isKept = kind.hasDatabase || !module.startsWith(DATABASE);
     if (isKept && stubs.length > 0) throw new Error("the engine imports functions in another order than is expected");
     if (isKept) kept.push(section.subarray(start, from.at));
     else stubs.push(type);

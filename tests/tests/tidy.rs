@@ -317,9 +317,10 @@ fn every_allow_has_a_reason_and_nothing_is_left_to_do() {
     check(broken);
 }
 
-// A built plugin in the repository is code that nobody has read. The engine of JavaScript's plugins is compiled anew and compared, byte
-// for byte, by `every_sdk_passes_its_own_tests`.
+/// What is compiled anew and compared, byte for byte, by `every_sdk_passes_its_own_tests`: the engine of JavaScript's plugins.
 const COMPARED: [&str; 1] = ["plugin-sdk/javascript/engine.wasm"];
+
+// A built plugin in the repository is code that nobody has read.
 #[test]
 fn no_built_plugin_is_committed() {
     // Whoever owns the folder: a checkout in a container often belongs to another user.

@@ -204,9 +204,11 @@ static void free_row(JSRuntime *of, JSValueConst object) {
     free(JS_GetOpaque(object, row_class));
 }
 
-/* Throws the error of a write that could not answer one itself: it fails the event, whatever JavaScript makes of it. */
-static JSValue kept_or(JSValueConst value) {
-    return the_db.kept.is ? rethrow(the_db.kept.error, the_db.kept.event) : JS_DupValue(js, value);
+/* Whether all writes were right. The error of one that could not answer it itself is thrown: it fails the event,
+ * whatever JavaScript makes of it. */
+static bool is_written(void) {
+    if (the_db.kept.is) rethrow(the_db.kept.error, the_db.kept.event);
+    return !the_db.kept.is;
 }
 
 static JSValue enter_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv, int is_update) {
@@ -217,7 +219,7 @@ static JSValue enter_row(JSContext *ctx, JSValueConst this, int argc, JSValueCon
     if (!values_push_key(&key, table, argv[1])) return values_free(&key), JS_EXCEPTION;
     lantern_row row = lantern_row_enter(&the_db, &table->table, is_update, key.values, key.count);
     values_free(&key);
-    if (the_db.kept.is) return kept_or(JS_UNDEFINED);
+    if (!is_written()) return JS_EXCEPTION;
     const uint8_t *at = NULL;
     uint32_t len = 0;
     if (row.there) {
@@ -241,9 +243,8 @@ static bool column_of(const js_table *table, JSValueConst name, uint32_t *at) {
             if (JS_VALUE_GET_PTR(table->columns[i]) == JS_VALUE_GET_PTR(name)) return *at = i, true;
     const char *column = JS_ToCString(js, name);
     if (!column) return false;
-    bool found = column_at(&table->table, column, at);
+    bool found = or_throw(column_at(&table->table, column, at));
     JS_FreeCString(js, column);
-    if (!found) throw_failed();
     return found;
 }
 
@@ -266,9 +267,7 @@ static bool change_row(row_state *state, uint32_t at, change how, JSValueConst v
     else
         row_change_at(row, at, how, to);
     if (held) JS_FreeCString(js, held);
-    if (!the_db.kept.is) return true;
-    kept_or(JS_UNDEFINED);
-    return false;
+    return is_written();
 }
 
 /* Sets the columns that an object names. */
@@ -324,7 +323,7 @@ static JSValue put_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst
     }
     if (right) lantern_row_put(&the_db, &table->table, row.values, row.count);
     values_free(&row);
-    return right ? kept_or(JS_UNDEFINED) : JS_EXCEPTION;
+    return right && is_written() ? JS_UNDEFINED : JS_EXCEPTION;
 }
 
 static JSValue delete_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
@@ -335,7 +334,7 @@ static JSValue delete_row(JSContext *ctx, JSValueConst this, int argc, JSValueCo
     bool right = values_push_key(&key, table, argv[1]);
     if (right) lantern_row_delete(&the_db, &table->table, key.values, key.count);
     values_free(&key);
-    return right ? kept_or(JS_UNDEFINED) : JS_EXCEPTION;
+    return right && is_written() ? JS_UNDEFINED : JS_EXCEPTION;
 }
 
 static JSValue get_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
@@ -344,16 +343,11 @@ static JSValue get_row(JSContext *ctx, JSValueConst this, int argc, JSValueConst
     lantern_stored stored;
     js_table *table = table_of(argv[0]);
     if (!table) return JS_EXCEPTION;
-    bool right = values_push_key(&key, table, argv[1]);
-    if (right && !lantern_row_get(&the_db, &table->table, &stored, key.values, key.count))
-        right = (throw_failed(), false);
+    bool right = values_push_key(&key, table, argv[1]) &&
+                 or_throw(lantern_row_get(&the_db, &table->table, &stored, key.values, key.count));
     values_free(&key);
     if (!right) return JS_EXCEPTION;
-    if (!stored.values) return JS_NULL;
-    JSValue row = JS_NewObject(js);
-    for (uint32_t i = 0; i < table->count; i++)
-        JS_DefinePropertyValue(js, row, table->atoms[i], to_js(stored.values[i]), JS_PROP_C_W_E);
-    return row;
+    return stored.values ? object_from(table->atoms, stored.values, table->count) : JS_NULL;
 }
 
 /* ---- Statements -------------------------------------------------------------------------------------------------- */
@@ -372,8 +366,7 @@ static bool values_push_sql(values *into, int argc, JSValueConst *argv) {
 static JSValue execute(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv) {
     (void)ctx, (void)this;
     values given;
-    bool right = values_push_sql(&given, argc, argv);
-    if (right && !lantern_run(&the_db, given.values, given.count)) right = (throw_failed(), false);
+    bool right = values_push_sql(&given, argc, argv) && or_throw(lantern_run(&the_db, given.values, given.count));
     values_free(&given);
     return right ? JS_UNDEFINED : JS_EXCEPTION;
 }
@@ -383,8 +376,8 @@ static JSValue query(JSContext *ctx, JSValueConst this, int argc, JSValueConst *
     (void)ctx, (void)this;
     values given;
     lantern_rows rows;
-    bool right = values_push_sql(&given, argc, argv);
-    if (right && !lantern_select(&the_db, &rows, given.values, given.count)) right = (throw_failed(), false);
+    bool right =
+        values_push_sql(&given, argc, argv) && or_throw(lantern_select(&the_db, &rows, given.values, given.count));
     values_free(&given);
     if (!right) return JS_EXCEPTION;
     if (is_value) return lantern_next_row(&rows) && rows.width ? to_js(rows.values[0]) : JS_NULL;
@@ -397,10 +390,8 @@ static JSValue query(JSContext *ctx, JSValueConst this, int argc, JSValueConst *
     }
     JSValue list = JS_NewArray(js);
     for (uint32_t nth = 0; lantern_next_row(&rows); nth++) {
-        JSValue row = JS_NewObject(js);
-        for (uint32_t i = 0; i < layout.texts_count && i < rows.width; i++)
-            JS_DefinePropertyValue(js, row, names[i], to_js(rows.values[i]), JS_PROP_C_W_E);
-        JS_DefinePropertyValueUint32(js, list, nth, row, JS_PROP_C_W_E);
+        uint32_t width = rows.width < layout.texts_count ? rows.width : layout.texts_count;
+        JS_DefinePropertyValueUint32(js, list, nth, object_from(names, rows.values, width), JS_PROP_C_W_E);
     }
     for (uint32_t i = 0; i < layout.texts_count; i++) JS_FreeAtom(js, names[i]);
     return list;

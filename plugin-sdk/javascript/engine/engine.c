@@ -108,16 +108,7 @@ const char *start(const char *code, size_t len) {
 LANTERN_EXPORT("allocate")
 void *allocate(size_t bytes) { return must(malloc(bytes)); }
 
-/* ---- What the host calls ------------------------------------------------------------------------------------------
- */
-
-/* Calls a function of the guest. */
-static JSValue call(const char *name, int count, JSValueConst *given) {
-    JSValue function = JS_GetPropertyStr(js, guest, name);
-    JSValue answered = JS_Call(js, function, guest, count, given);
-    JS_FreeValue(js, function);
-    return answered;
-}
+/* ---- What the host calls ----------------------------------------------------------------------------------------- */
 
 /* The text of a value, which is freed. */
 static bool take_text(JSValue from, lantern_text *into) {
@@ -162,7 +153,6 @@ static bool apply_event(const lantern_event *event, lantern_db *db) {
 
 LANTERN_EXPORT("lantern:plugin/projection@0.1.0#apply")
 void *export_apply(uint8_t *frame, size_t len) {
-    begin_batch();
     void *answered = lantern_apply(apply_event, frame, len);
     end_batch();
     return answered;
@@ -249,7 +239,6 @@ static bool evolve_event(const lantern_event *event, JSValue *state) {
 
 LANTERN_EXPORT("lantern:plugin/commands@0.1.0#evolve")
 void *export_evolve(int is, uint8_t *state, size_t state_len, uint8_t *frame, size_t len) {
-    begin_batch();
     uint32_t at = NONE;
     bool right = begin_events(frame, len);
     right = right && (!is || is_readable((lantern_blob){state, state_len}, LANTERN_OTHER, "the stored state"));
@@ -292,7 +281,6 @@ static bool upcast_event(const lantern_event *event, lantern_upcasts *upcasts) {
 
 LANTERN_EXPORT("lantern:plugin/upcast@0.1.0#upcast")
 void *export_upcast(uint8_t *frame, size_t len) {
-    begin_batch();
     void *answered = lantern_upcast(upcast_event, frame, len);
     end_batch();
     return answered;

@@ -22,8 +22,6 @@ static struct {
     uint32_t count, room;
 } of_batch;
 
-static void begin_batch(void) { of_batch.number++; }
-
 static void end_batch(void) {
     for (uint32_t i = 0; i < of_batch.count; i++) {
         JS_FreeValue(js, of_batch.texts[i]);
@@ -69,8 +67,7 @@ static const handler *handler_of(const lantern_event *event) {
     keep_dictionary();
     handler *found = &of_batch.handlers[number];
     if (found->asked) return found->there ? found : NULL;
-    JSValue name = dictionary_text(number), handler_for = JS_GetPropertyStr(js, guest, "handlerOf");
-    JSValue answered = JS_Call(js, handler_for, guest, 1, (JSValueConst *)&name);
+    JSValue name = dictionary_text(number), answered = call("handlerOf", 1, (JSValueConst *)&name);
     found->asked = true;
     found->there = !JS_IsUndefined(answered);
     if (found->there) {
@@ -78,7 +75,6 @@ static const handler *handler_of(const lantern_event *event) {
         found->type = JS_IsException(answered) ? JS_UNDEFINED : JS_GetPropertyStr(js, answered, "type");
     }
     JS_FreeValue(js, answered);
-    JS_FreeValue(js, handler_for);
     JS_FreeValue(js, name);
     return found->there ? found : NULL;
 }
@@ -135,12 +131,9 @@ static JSValue read_data(JSValueConst object, event_state *state, const type *as
         lantern_bad_input(event, "its data is nested more than %d deep", DEPTH_READ_MAX);
         return throw_failed();
     }
-    JSValue given[] = {object, JS_NewStringLen(js, text.ptr, text.len), JS_DupValue(js, js_type)};
-    JSValue read = JS_GetPropertyStr(js, guest, "read");
-    value = JS_Call(js, read, guest, 3, (JSValueConst *)given);
-    JS_FreeValue(js, read);
-    JS_FreeValue(js, given[1]);
-    JS_FreeValue(js, given[2]);
+    JSValue source = JS_NewStringLen(js, text.ptr, text.len);
+    value = call("read", 3, (JSValueConst[]){object, source, js_type});
+    JS_FreeValue(js, source);
     return value;
 }
 
@@ -215,8 +208,7 @@ static JSValue event_decode(JSContext *ctx, JSValueConst this, int argc, JSValue
     (void)ctx, (void)argc;
     event_state *state = event_of(this);
     if (!state) return JS_EXCEPTION;
-    JSValue typed = JS_GetPropertyStr(js, guest, "typeOf"), as = JS_Call(js, typed, guest, 1, argv);
-    JS_FreeValue(js, typed);
+    JSValue as = call("typeOf", 1, argv);
     if (JS_IsException(as)) return as;
     /* Fields that are given at each call would make a type for each. */
     bool is_native = JS_IsStrictEqual(js, as, argv[0]) && is_to_be_known(as);

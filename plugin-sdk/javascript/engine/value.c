@@ -15,13 +15,22 @@ static void know_classes(void) {
     atom_native = JS_NewAtom(js, "_native");
 }
 
+/* Calls a function of the guest. */
+static JSValue call(const char *name, int count, JSValueConst *given) {
+    JSValue function = JS_GetPropertyStr(js, guest, name);
+    JSValue answered = JS_Call(js, function, guest, count, given);
+    JS_FreeValue(js, function);
+    return answered;
+}
+
 /* A text of JavaScript in memory that lives until the call is done. Half of a surrogate pair, which JavaScript knows
  * and UTF-8 does not, becomes U+FFFD: both have three bytes. */
 static lantern_text utf8_of(const char *from, size_t len) {
     uint8_t *to = take(len + 1, 1);
     memcpy(to, from, len);
     to[len] = 0;
-    for (size_t i = 0; !is_ascii(to, len) && i + 2 < len; i++)
+    size_t end = is_ascii(to, len) ? 0 : len;
+    for (size_t i = 0; i + 2 < end; i++)
         if (to[i] == 0xed && to[i + 1] >= 0xa0) memcpy(to + i, "\xef\xbf\xbd", 3);
     return (lantern_text){(const char *)to, len};
 }
@@ -39,8 +48,7 @@ static bool text_from(JSValueConst value, lantern_text *into) {
 /* Fails with what JavaScript has thrown: always false. */
 static bool thrown(void) {
     JSValue error = JS_GetException(js), parts[3] = {JS_UNDEFINED, JS_UNDEFINED, JS_UNDEFINED};
-    JSValue failure_of = JS_GetPropertyStr(js, guest, "failure");
-    JSValue said = JS_Call(js, failure_of, JS_UNDEFINED, 1, (JSValueConst *)&error);
+    JSValue said = call("failure", 1, (JSValueConst *)&error);
     int32_t fault = LANTERN_OTHER;
     uint32_t event = NONE;
     lantern_text message = lantern_str("something was thrown that cannot be described");
@@ -54,7 +62,6 @@ static bool thrown(void) {
     }
     for (int i = 0; i < 3; i++) JS_FreeValue(js, parts[i]);
     JS_FreeValue(js, said);
-    JS_FreeValue(js, failure_of);
     JS_FreeValue(js, error);
     return fail_with((lantern_fault)fault, message, event);
 }
@@ -63,16 +70,20 @@ static bool thrown(void) {
 static JSValue rethrow(lantern_error error, uint32_t event) {
     JSValue given[] = {JS_NewInt32(js, error.fault), JS_NewStringLen(js, error.message.ptr, error.message.len),
                        event == NONE ? JS_UNDEFINED : JS_NewUint32(js, event)};
-    JSValue error_of = JS_GetPropertyStr(js, guest, "error");
-    JSValue made = JS_Call(js, error_of, JS_UNDEFINED, 3, (JSValueConst *)given);
+    JSValue made = call("error", 3, (JSValueConst *)given);
     for (int i = 0; i < 3; i++) JS_FreeValue(js, given[i]);
-    JS_FreeValue(js, error_of);
     return JS_IsException(made) ? made : JS_Throw(js, made);
 }
 
 static JSValue throw_failed(void) {
     failed.is = false;
     return rethrow(failed.error, failed.event);
+}
+
+/* Throws what a function of the C SDK has failed with, if it did. */
+static bool or_throw(bool right) {
+    if (!right) throw_failed();
+    return right;
 }
 
 static JSValue throw_with(lantern_fault fault, const char *format, ...) {
@@ -94,6 +105,14 @@ static JSValue to_js(lantern_value value) {
     default:
         return JS_NULL;
     }
+}
+
+/* An object of values by their names. */
+static JSValue object_from(const JSAtom *names, const lantern_value *values, uint32_t count) {
+    JSValue object = JS_NewObject(js);
+    for (uint32_t i = 0; i < count; i++)
+        JS_DefinePropertyValue(js, object, names[i], to_js(values[i]), JS_PROP_C_W_E);
+    return object;
 }
 
 static bool number_of(double number, lantern_value *into) {

@@ -7,6 +7,7 @@ import { Real, sum, valueOf } from "../value.js";
 
 const isInteger = (value) => typeof value === "bigint" || Number.isInteger(value);
 const plain = (value) => (value instanceof Real ? value.value : value);
+
 /** A value as it is stored, apart from what it was made of. */
 function storedOf(given) {
   const value = valueOf(given);
@@ -128,11 +129,12 @@ class Row {
     if (!columns.includes(column)) {
       throw new LanternError(`table \`${name}\` declares no column \`${column}\`, only ${columns.join(", ")}`);
     }
-    if (n !== undefined && !isInteger(valueOf(n))) {
+    const by = n === undefined ? undefined : valueOf(n);
+    if (by !== undefined && !isInteger(by)) {
       throw new LanternError(`column \`${column}\`: ${String(n)} is no integer, and only those are added and compared`);
     }
     const row = this.#rows.get(this.#name);
-    if (row) this.#rows.set(this.#name, { ...row, [column]: changed(row[column] ?? null, n === undefined ? n : valueOf(n)) });
+    if (row) this.#rows.set(this.#name, { ...row, [column]: changed(row[column] ?? null, by) });
     return this;
   }
 }
