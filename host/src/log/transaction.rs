@@ -21,6 +21,12 @@ use crate::event::Record;
 
 /// How long librdkafka may take to let go of a record that it has told the fate of, before it is asked less often.
 const LETTING_GO: Duration = Duration::from_millis(1);
+/// How long an abort waits for librdkafka's queue to be empty before it has it emptied again. A batch that the broker answers
+/// to be out of order after the queue was emptied goes back into it, and nothing sends it from there.
+const EMPTYING: Duration = Duration::from_millis(200);
+/// How long a transaction that has failed waits to learn by which of its records: those that are taken out of the queue because of it may be
+/// told before it.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Why a transaction did not end well, by what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -168,8 +174,13 @@ impl TransactionalProducer {
             Err((error, record)) => {
                 self.round().missing -= 1;
                 let (topic, reason) = (record.topic.to_owned(), reason(&error));
-                if error.rdkafka_error_code().is_some_and(is_refusal) {
+                let code = error.rdkafka_error_code();
+                if code.is_some_and(is_refusal) {
                     return Err(TransactionError::Refused { topic, reason });
+                }
+                if code == Some(Code::State) {
+                    // A record before this one has failed, while others were still handed over.
+                    self.delivered(Instant::now() + SETTLING)?;
                 }
                 let reason = format!("a record for topic `{topic}` is not taken: {reason}");
                 Err(TransactionError::NotAppended { reason })
@@ -241,16 +252,37 @@ impl TransactionalProducer {
         if !self.is_open.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.producer.abort_transaction(timeout).map_err(|error| self.explain(&error))?;
-        self.is_open.store(false, Ordering::Relaxed);
-        Ok(())
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.producer.abort_transaction(left.min(EMPTYING)) {
+                Ok(()) => {
+                    self.is_open.store(false, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(error) => match self.explain(&error) {
+                    TransactionError::Uncertain { .. } if Instant::now() < deadline => {}
+                    told => return Err(told),
+                },
+            }
+        }
     }
 
     /// Waits until every record is on the disk of the broker.
     fn delivered(&self, deadline: Instant) -> Result<(), TransactionError> {
         let mut round = self.round();
-        while round.missing > 0 && round.failure.is_none() {
-            let left = deadline.saturating_duration_since(Instant::now());
+        let mut failed_at = None;
+        while round.missing > 0 && !round.is_refused() {
+            let now = Instant::now();
+            let is_failed = round.failure.is_some();
+            let until = match is_failed {
+                true => deadline.min(*failed_at.get_or_insert(now) + SETTLING),
+                false => deadline,
+            };
+            let left = until.saturating_duration_since(now);
+            if left.is_zero() && is_failed {
+                break;
+            }
             if left.is_zero() {
                 let reason = self.context().explain(Code::OperationTimedOut, "appending", None).to_string();
                 return Err(TransactionError::NotAppended { reason });
@@ -326,6 +358,13 @@ struct Round {
     missing: usize,
     /// What the first record that failed did so for, and its topic.
     failure: Option<(Code, String)>,
+}
+
+impl Round {
+    /// Whether it is known that a record is refused. Nothing says more.
+    fn is_refused(&self) -> bool {
+        self.failure.as_ref().is_some_and(|(code, _)| is_refusal(*code))
+    }
 }
 
 /// Whether a record that is refused for this is refused whenever it is sent.

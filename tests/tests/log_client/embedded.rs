@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use crate::scenarios;
+use crate::{scenarios, transactions};
 use lantern_broker::{Broker, Options};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -101,6 +101,11 @@ fn topics_and_what_they_hold_are_listed() {
 #[test]
 fn the_end_is_behind_aborted_records_and_markers() {
     scenarios::the_end_is_behind_aborted_records_and_markers(&servers());
+}
+
+#[test]
+fn a_transaction_with_a_refused_record_is_taken_back_at_once() {
+    transactions::a_transaction_with_a_refused_record_is_taken_back_at_once(&servers());
 }
 
 #[test]

@@ -3,3 +3,4 @@
 mod embedded;
 mod kafka;
 mod scenarios;
+mod transactions;

@@ -28,12 +28,10 @@ fn at(topic: &str, partition: i32, next_offset: i64) -> Assignment {
     Assignment { topic: topic.to_owned(), partition, next_offset }
 }
 
-fn create(servers: &str, topic: &str, partitions: i32) -> Client {
+pub fn create(servers: &str, topic: &str, partitions: i32, settings: &[(&str, &str)]) -> Client {
     let client = Client::new(&options(servers)).expect("the options are right");
-    assert!(
-        client.create_topic(topic, partitions).expect("the broker creates it"),
-        "{topic} was there already"
-    );
+    let created = client.create_topic_with(topic, partitions, settings).expect("the broker creates it");
+    assert!(created, "{topic} was there already");
     let deadline = Instant::now() + PATIENCE;
     while client.partitions(topic).is_err() {
         // Each question goes to the broker, which has the topic in a moment.
@@ -94,7 +92,7 @@ fn error_of(consumer: &mut Consumer) -> Error {
 // at the checkpoint, not the first of its batch.
 pub fn reading_starts_exactly_where_it_should(servers: &str) {
     let topic = "start";
-    let client = create(servers, topic, 1);
+    let client = create(servers, topic, 1, &[]);
     append(servers, topic, 0, numbers(0..100));
     for start in [0, 1, 37, 99, 100] {
         let mut consumer = client.consumer("start", &[at(topic, 0, start)]).expect("the options are right");
@@ -108,7 +106,7 @@ pub fn reading_starts_exactly_where_it_should(servers: &str) {
 // What a batch may hold is bounded; what does not fit is given out by the next fetch, nothing twice.
 pub fn bounds_of_a_fetch_lose_and_repeat_nothing(servers: &str) {
     let topic = "bounds";
-    let client = create(servers, topic, 2);
+    let client = create(servers, topic, 2, &[]);
     append(servers, topic, 0, numbers(0..50));
     append(servers, topic, 1, numbers(0..70));
     let expect =
@@ -143,7 +141,7 @@ pub fn bounds_of_a_fetch_lose_and_repeat_nothing(servers: &str) {
 // Absent and empty are different things, and headers may repeat: all of it is seen as it was sent.
 pub fn a_record_is_read_as_it_was_sent(servers: &str) {
     let topic = "whole";
-    let client = create(servers, topic, 1);
+    let client = create(servers, topic, 1, &[]);
     let producer = Producer::new(&options(servers)).expect("the options are right");
     let headers: [(&str, &[u8]); 3] = [("ce_type", b"paid"), ("empty", b""), ("ce_type", b"\xff")];
     producer
@@ -193,7 +191,7 @@ pub fn a_record_is_read_as_it_was_sent(servers: &str) {
 // A topic that grows partitions must not have part of its events ignored.
 pub fn a_partition_that_is_added_is_read(servers: &str) {
     let topic = "grows";
-    let client = create(servers, topic, 1);
+    let client = create(servers, topic, 1, &[]);
     append(servers, topic, 0, numbers(0..3));
     let mut consumer = client.consumer("grows", &[at(topic, 0, 0)]).expect("the options are right");
     assert_eq!(read_to_end(&mut consumer, 10, usize::MAX).len(), 3);
@@ -246,7 +244,7 @@ fn take(partitions: &mut Partitions, index: usize, before: i64, max: usize) -> V
 // short one of another: each must come as it is asked for, and nothing behind it.
 pub fn partitions_are_taken_in_the_order_that_is_asked_for(servers: &str) {
     let topic = "chosen";
-    let client = create(servers, topic, 3);
+    let client = create(servers, topic, 3, &[]);
     append(servers, topic, 0, numbers(0..3_000));
     append(servers, topic, 2, numbers(0..50));
     let name = "chosen";
@@ -282,7 +280,7 @@ pub fn partitions_are_taken_in_the_order_that_is_asked_for(servers: &str) {
 // A log that lost what was not read yet, or that is another log, must not be taken for a quiet one.
 pub fn a_gap_in_the_log_is_told_with_its_place(servers: &str) {
     let topic = "gap";
-    let client = create(servers, topic, 1);
+    let client = create(servers, topic, 1, &[]);
     append(servers, topic, 0, numbers(0..3));
     let mut consumer = client.consumer("gap", &[at(topic, 0, 10)]).expect("the options are right");
     let expected =
@@ -310,7 +308,7 @@ pub fn a_topic_that_is_missing_is_told_by_its_name(servers: &str) {
 
 // `lantern topics` and lag stand on these.
 pub fn topics_and_what_they_hold_are_listed(servers: &str) {
-    let client = create(servers, "listed", 2);
+    let client = create(servers, "listed", 2, &[]);
     append(servers, "listed", 1, numbers(0..5));
     assert_eq!(client.create_topic("listed", 7), Ok(false), "what exists stays as it is");
     let topics = client.topics().expect("the broker answers");
@@ -324,7 +322,7 @@ pub fn topics_and_what_they_hold_are_listed(servers: &str) {
 // A read model never sees what a transaction took back, and is caught up when only markers are left.
 pub fn the_end_is_behind_aborted_records_and_markers(servers: &str) {
     let topic = "transactions";
-    let client = create(servers, topic, 1);
+    let client = create(servers, topic, 1, &[]);
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", servers)
         .set("transactional.id", "writer")
@@ -376,7 +374,7 @@ pub fn a_broker_may_come_later_and_go(servers: &str, start: &mut dyn FnMut(), st
         assert!(matches!(told, Error::Unavailable { .. }), "{told:?}");
     }
     start();
-    create(servers, topic, 1);
+    create(servers, topic, 1, &[]);
     append(servers, topic, 0, numbers(0..2));
     consumer.reassign(&[at(topic, 0, 0)]).expect("the options are right");
     assert_eq!(read_to_end(&mut consumer, 10, usize::MAX).len(), 2);
