@@ -2,6 +2,7 @@
 //! docs/getting-started do what they say.
 
 mod dev;
+mod examples;
 mod languages;
 mod missing;
 mod pages;
