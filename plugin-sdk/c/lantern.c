@@ -2224,8 +2224,20 @@ static bool read_state(const lantern_aggregate *aggregate, const uint8_t *json, 
                         LANTERN_ARG(why));
 }
 
-static const char *const REQUEST[] = {"aggregate", "id", "version", "state", "command", "payload", "time_ms", "correlation"};
 enum { R_AGGREGATE, R_ID, R_VERSION, R_STATE, R_COMMAND, R_PAYLOAD, R_TIME, R_CORRELATION, REQUEST_COLUMNS };
+enum {
+    IS_NULL = 1 << LANTERN_NULL,
+    IS_INTEGER = 1 << LANTERN_INT,
+    IS_TEXT = 1 << LANTERN_TEXT,
+    IS_BYTES = 1 << LANTERN_TEXT | 1 << LANTERN_BLOB
+};
+/* The columns of a command, and the kinds of value that each may have. */
+static const struct {
+    const char *name;
+    unsigned kinds;
+} REQUEST[] = {{"aggregate", IS_TEXT},           {"id", IS_TEXT},      {"version", IS_INTEGER},
+               {"state", IS_BYTES | IS_NULL},    {"command", IS_TEXT}, {"payload", IS_BYTES},
+               {"time_ms", IS_INTEGER},          {"correlation", IS_TEXT | IS_NULL}};
 
 static bool read_request(const uint8_t *frame, size_t len, lantern_value *into) {
     frame_layout layout;
@@ -2237,9 +2249,11 @@ static bool read_request(const uint8_t *frame, size_t len, lantern_value *into) 
         return lantern_fail(LANTERN_OTHER, "a mangled frame: %s", mangled);
     for (int i = 0; i < REQUEST_COLUMNS; i++) {
         uint32_t at = 0;
-        while (at < layout.texts_count && !lantern_same(frame_text(&layout, at), lantern_str(REQUEST[i]))) at++;
+        while (at < layout.texts_count && !lantern_same(frame_text(&layout, at), lantern_str(REQUEST[i].name))) at++;
         if (at >= layout.texts_count || at >= width)
-            return lantern_fail(LANTERN_OTHER, "a mangled frame: it lacks the column `%s`", REQUEST[i]);
+            return lantern_fail(LANTERN_OTHER, "a mangled frame: it lacks the column `%s`", REQUEST[i].name);
+        if (!(REQUEST[i].kinds >> values[at].kind & 1))
+            return lantern_fail(LANTERN_OTHER, "a mangled frame: its column `%s` has another kind of value", REQUEST[i].name);
         into[i] = values[at];
     }
     return true;

@@ -7,7 +7,7 @@ import { giveBack, lend } from "./host";
 import { Json, JsonObject } from "./json";
 import { Manifest } from "./manifest";
 import { Blob, Buffer, Failure, Fault, caught, fail, hasFailed } from "./memory";
-import { NULL, Value, endValues } from "./value";
+import { BLOB, INTEGER, NULL, TEXT, Value, endValues } from "./value";
 
 /** Answers as the contract lays them out. */
 const area: usize = memory.data(40, 8);
@@ -129,8 +129,18 @@ function textOf(value: Value): string {
   return String.UTF8.decodeUnsafe(value.ptr, value.len);
 }
 
-function column(layout: Layout, values: Value[], name: string): Value {
-  for (let id: u32 = 0; id < layout.texts && <i32>id < values.length; id++) if (layout.text(id) == name) return values[id];
+const IS_TEXT: i32 = 1 << TEXT;
+const IS_BYTES: i32 = (1 << TEXT) | (1 << BLOB);
+const IS_NULL: i32 = 1 << NULL;
+
+/** The value of a column, which is of one of these kinds. */
+function column(layout: Layout, values: Value[], name: string, kinds: i32): Value {
+  for (let id: u32 = 0; id < layout.texts && <i32>id < values.length; id++) {
+    if (layout.text(id) != name) continue;
+    if ((kinds >> values[id].kind) & 1) return values[id];
+    mangled(`its column ${name} has another kind of value`);
+    return new Value(NULL, 0, 0, 0);
+  }
   mangled(`it lacks the column ${name}`);
   return new Value(NULL, 0, 0, 0);
 }
@@ -151,15 +161,15 @@ export function decide(at: usize, len: i32, decides: (state: Json, command: Aske
   else if (layout.count == 0) mangled("column");
   if (hasFailed()) return failure(-1);
   const values = layout.values(0, 0);
-  const payload = column(layout, values, "payload");
-  const state = column(layout, values, "state");
-  const correlation = column(layout, values, "correlation");
+  const payload = column(layout, values, "payload", IS_BYTES);
+  const state = column(layout, values, "state", IS_BYTES | IS_NULL);
+  const correlation = column(layout, values, "correlation", IS_TEXT | IS_NULL);
   const command = new Asked(
-    textOf(column(layout, values, "command")),
-    textOf(column(layout, values, "aggregate")),
-    textOf(column(layout, values, "id")),
-    column(layout, values, "version").integer(),
-    column(layout, values, "time_ms").integer(),
+    textOf(column(layout, values, "command", IS_TEXT)),
+    textOf(column(layout, values, "aggregate", IS_TEXT)),
+    textOf(column(layout, values, "id", IS_TEXT)),
+    <i64>column(layout, values, "version", 1 << INTEGER).bits,
+    <i64>column(layout, values, "time_ms", 1 << INTEGER).bits,
     correlation.isNull ? null : textOf(correlation),
     new Blob(payload.ptr, payload.len),
   );

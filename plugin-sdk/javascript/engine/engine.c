@@ -195,7 +195,7 @@ static bool decide(const uint8_t *frame, size_t len, lantern_decision *into) {
             }
             request[i].kind = LANTERN_TEXT;
         }
-        JS_SetPropertyStr(js, given, REQUEST[i], to_js(request[i]));
+        JS_SetPropertyStr(js, given, REQUEST[i].name, to_js(request[i]));
     }
     JSValue answered = call("decide", 1, (JSValueConst *)&given);
     JS_FreeValue(js, given);

@@ -3,7 +3,7 @@
 /** Faults as the contract numbers them. */
 export const FAULTS = ["bad-input", "sql", "conflict", "unsupported", "other"];
 
-/** What the SDK throws. Anything else that is thrown fails an event too, with its stack. */
+/** What the SDK throws. Anything else that is thrown fails an event too. */
 export class LanternError extends Error {
   constructor(message, { fault = "other", index } = {}) {
     super(message);

@@ -4,7 +4,7 @@
 import { Database } from "./database.js";
 import { FAULTS, LanternError, Rejection, errorOf } from "./errors.js";
 import { Event, read } from "./event.js";
-import { failureOf } from "./failure.js";
+import { failureOf, told } from "./failure.js";
 import { LEVELS, log, writeTo } from "./log.js";
 import { typeOf, writeJson } from "./schema.js";
 import { Table } from "./table.js";
@@ -94,9 +94,9 @@ export function guestOf(plugin) {
     },
     /** Of whatever was thrown: the number of its fault, its message, and which event is at fault, if it says so. */
     failure(error) {
-      const { fault, message, index } = failureOf(error);
+      const { fault, index } = failureOf(error);
       const number = FAULTS.indexOf(fault);
-      return [number < 0 ? FAULTS.indexOf("other") : number, message, Number.isInteger(index) ? index : undefined];
+      return [number < 0 ? FAULTS.indexOf("other") : number, told(error), Number.isInteger(index) ? index : undefined];
     },
     /** What is thrown for an error that the engine has found. */
     error: (fault, message, index) => errorOf(FAULTS[fault], message, index),

@@ -5,6 +5,7 @@ mod aggregates;
 mod by_hand;
 mod events;
 mod failures;
+mod growing;
 mod plugins;
 mod publishing;
 mod read_models;
