@@ -8,9 +8,9 @@ use std::fs;
 /// Where they are made and used, in the tests' cache.
 const FOLDER: &str = "packages";
 
-/// From the SDK's folder to an empty project that uses the package and nothing else. C and Zig are used from a folder, as every new
+/// From the SDK's folder to an empty project that uses the package and nothing else. C's are files that are copied, as every new
 /// project does.
-const PACKAGES: [Sdk; 5] = [
+const PACKAGES: [Sdk; 6] = [
     Sdk {
         folder: ".",
         languages: &["rust"],
@@ -70,6 +70,18 @@ const PACKAGES: [Sdk; 5] = [
                  export GOPROXY=file://$OUT/proxy GONOSUMDB=lantern.dev GOFLAGS=-modcacherw GOMODCACHE=$OUT/modules && \
                  go get lantern.dev/sdk-go@v0.1.0 && cmp $OUT/modules/lantern.dev/sdk-go@v0.1.0/LICENSE $LICENSE && \
                  GOOS=wasip1 GOARCH=wasm go vet ./...",
+    },
+    Sdk {
+        folder: "zig",
+        languages: &["zig"],
+        sqlite: false,
+        // The paths that its manifest names, which is what `zig fetch` keeps of an archive.
+        script: "zig=$(echo $TOOLCHAINS/ziglang-*[0-9]/ziglang/zig) && mkdir -p $OUT/lantern $OUT/user/src && \
+                 tar c $(sed -n 's/.*paths = .{\\(.*\\)}.*/\\1/p' build.zig.zon | tr -d ',\"') | tar x -C $OUT/lantern && cd $OUT/user && \
+                 sed 's#.lantern/sdk/zig#../lantern#' \"$SOURCE\"/template/projection/build.zig.zon >build.zig.zon && \
+                 cp \"$SOURCE\"/template/projection/build.zig . && \
+                 sed 's/{{name}}/user/g; s/{{Name}}/User/g' \"$SOURCE\"/template/projection/src/main.zig >src/main.zig && \
+                 $zig build && test -s zig-out/plugin.wasm",
     },
 ];
 
