@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from . import codec
-from .errors import BadInput, Invalid, LanternError, at_event
+from .batch import Events
+from .errors import BadInput, Invalid, LanternError, MangledFrame, at_event
 from .event import Event
-from .frame import Events, Rows, write_rows
+from .frame import Rows, write_rows
 from .manifest import Manifest
 from .projection import type_of
 
@@ -157,10 +158,7 @@ class Aggregate(Generic[S]):
 
     def decide_frame(self, frame: bytes) -> bytes:
         """Decides the command of a frame; answers a frame of events. The host calls it."""
-        rows = Rows(frame)
-        if not rows.rows:
-            raise LanternError("the frame of a command has no row")
-        request: dict[str, Any] = dict(zip(rows.columns, rows.rows[0], strict=True))
+        request = _request(frame)
         context = Context(
             aggregate=request["aggregate"],
             id=request["id"],
@@ -208,6 +206,32 @@ class Aggregate(Generic[S]):
             raise LanternError(
                 f"the stored state is not of this form: {error}; raise the aggregate's state_version"
             ) from None
+
+
+# The columns of a command, and the kinds of value that each may have.
+_REQUEST: dict[str, tuple[type, ...]] = {
+    "aggregate": (str,),
+    "id": (str,),
+    "version": (int,),
+    "state": (bytes, str, type(None)),
+    "command": (str,),
+    "payload": (bytes, str),
+    "time_ms": (int,),
+    "correlation": (str, type(None)),
+}
+
+
+def _request(frame: bytes) -> dict[str, Any]:
+    rows = Rows(frame)
+    if not rows.rows:
+        raise MangledFrame("column", "a command without a row")
+    request: dict[str, Any] = dict(zip(rows.columns, rows.rows[0], strict=False))
+    for column, kinds in _REQUEST.items():
+        if column not in request:
+            raise MangledFrame("column", f"it lacks the column `{column}`")
+        if not isinstance(request[column], kinds):
+            raise MangledFrame("value", f"its column `{column}` has another kind of value")
+    return request
 
 
 def _refuse(value: Any) -> Any:

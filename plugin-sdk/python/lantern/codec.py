@@ -1,6 +1,6 @@
 """JSON as dataclasses, and back.
 
-A reader is made once for each class, as code of its own, so that reading an event costs little more than its JSON.
+A reader is made once for each class; the core reads JSON by it in one pass (native/reader.c), and what it cannot read is read here.
 Fields are read by their names, or by ``field(metadata={"name": "orderId"})``. What a class does not have is passed over;
 what it needs and is not there, or is of another type, is :class:`~lantern.errors.Invalid`.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -17,13 +18,14 @@ from enum import Enum
 from json import scanner
 from typing import Any, Literal, TypeVar, Union
 
+from .core import native
 from .errors import Invalid
 
 T = TypeVar("T")
 Reader = Callable[[Any], Any]
 
 # The scanner alone: `loads` asks more of every text than it needs.
-scan: Callable[[str, int], tuple[Any, int]] = scanner.make_scanner(json.JSONDecoder())  # type: ignore
+_scan: Callable[[str, int], tuple[Any, int]] = scanner.make_scanner(json.JSONDecoder())  # type: ignore
 _decoder = json.JSONDecoder()
 _readers: dict[Any, Reader] = {}
 
@@ -37,7 +39,7 @@ def parse(data: bytes | str) -> Any:
     try:
         text = data if isinstance(data, str) else str(data, "utf-8")
         try:
-            value, end = scan(text, 0)
+            value, end = _scan(text, 0)
             if end == len(text):
                 return value
         except StopIteration:
@@ -225,54 +227,89 @@ def _at(name: str, each: Reader, value: Any) -> Any:
 
 
 def _dataclass(cls: type) -> Reader:
-    """Code that reads the fields of a class one by one: checked by their class, since that is quickest."""
-    hints = typing.get_type_hints(cls)
-    scope: dict[str, Any] = {"cls": cls, "at": _at, "Invalid": Invalid, "said": _said, "missing": dataclasses.MISSING}
-    lines = ["def read(value):", "  if value.__class__ is not dict:"]
-    lines.append("    raise Invalid('expected an object, found ' + said(value))")
-    lines.append("  try:")
-    needed, given, checks = [], [], []
-    for n, field in enumerate(dataclasses.fields(cls)):
-        if not field.init:
-            continue
-        name, kind = _name(field), hints[field.name]
-        # Recursive classes find themselves when they are read, not when they are made.
-        scope[f"r{n}"] = _SCALARS[kind] if kind in _SCALARS else _lazy(kind)
-        check = f"v{n} = at({name!r}, r{n}, v{n})"
-        if kind in (str, bool):
-            check = f"if v{n}.__class__ is not {kind.__name__}: {check}"
-        elif kind is int:
-            # Nearly every integer that fits has no more bits, which is quicker to know than whether it lies between two.
-            check = f"if v{n}.__class__ is not int or v{n}.bit_length() > 63: {check}"
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            needed.append(f"    v{n} = value[{name!r}]")
-            checks.append(f"  {check}")
-            given.append(f"{field.name}=v{n}" if field.kw_only else f"v{n}")
-        else:
-            checks.append(f"  v{n} = value.get({name!r}, missing)")
-            checks.append(f"  if v{n} is not missing:")
-            checks.append(f"    {check}")
-            checks.append(f"    more[{field.name!r}] = v{n}")
-    lines += needed or ["    pass"]
-    lines.append("  except KeyError as error:")
-    lines.append("    raise Invalid(f'the field `{error.args[0]}` is missing') from None")
-    with_defaults = any("more[" in check for check in checks)
-    lines += ["  more = {}"] if with_defaults else []
-    lines += checks
-    lines.append(f"  return cls({', '.join(given + ['**more'] * with_defaults)})")
-    exec("\n".join(lines), scope)
-    return typing.cast(Reader, scope["read"])
-
-
-def _lazy(kind: Any) -> Reader:
-    made: Reader | None = None
+    fields: list[tuple[dataclasses.Field[Any], str, Reader]] = []
 
     def read(value: Any) -> Any:
-        nonlocal made
-        made = made or reader(kind)
-        return made(value)
+        if value.__class__ is not dict:
+            raise Invalid(f"expected an object, found {_said(value)}")
+        given = {}
+        for field, name, each in fields:
+            if name in value:
+                given[field.name] = _at(name, each, value[name])
+            elif _is_needed(field):
+                raise Invalid(f"the field `{name}` is missing")
+        return cls(**given)
 
-    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-        # Types that cannot be read are told while the plugin is built.
-        return reader(kind)
-    return read
+    made: Any = read if native is None else native.Reader(read)
+    # Recursive classes find themselves.
+    _readers[cls] = made
+    try:
+        hints = typing.get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            if field.init:
+                fields.append((field, _name(field), reader(hints[field.name])))
+        if native is not None and _is_made_of_its_fields(cls):
+            learnt = tuple(_learnt(field, hints[field.name]) for field in dataclasses.fields(cls))
+            names = tuple(field.name for field in dataclasses.fields(cls))
+            made.learn(cls, learnt, None if _is_plain(cls) else names)
+    except BaseException:
+        del _readers[cls]
+        raise
+    return typing.cast(Reader, made)
+
+
+def _is_needed(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _is_made_of_its_fields(cls: Any) -> bool:
+    """Whether its `__init__` is the one that dataclasses write, with all of its fields."""
+    code = getattr(cls.__init__, "__code__", None)
+    are_given = all(field.init for field in dataclasses.fields(cls))
+    return code is not None and code.co_filename == "<string>" and are_given
+
+
+def _is_plain(cls: Any) -> bool:
+    """Whether that sets the fields, and none of the plugin's own code has to run: then the core sets them."""
+    return (
+        not hasattr(cls, "__post_init__")
+        and cls.__new__ is object.__new__
+        and (cls.__setattr__ is object.__setattr__ or cls.__dataclass_params__.frozen)
+    )
+
+
+# What the core may find in JSON; native/reader.c has the same numbers.
+_TEXT, _INTEGER, _BOOLEAN, _REAL, _NOTHING, _LIST, _RECORD, _OTHER = (1 << bit for bit in range(8))
+_KINDS = {str: _TEXT, int: _INTEGER, bool: _BOOLEAN, float: _REAL, type(None): _NOTHING}
+_NEEDED, _DEFAULT, _FACTORY = range(3)
+
+
+def _learnt(field: dataclasses.Field[Any], kind: Any) -> tuple[Any, ...]:
+    """What the core knows of a field: its name, the attribute, what it is when it is not there, and what it may be."""
+    absent: tuple[int, Any] = (_NEEDED, None)
+    if field.default is not dataclasses.MISSING:
+        absent = (_DEFAULT, field.default)
+    elif field.default_factory is not dataclasses.MISSING:
+        absent = (_FACTORY, field.default_factory)
+    return (_name(field), sys.intern(field.name), *absent, _shape(kind))
+
+
+def _shape(kind: Any) -> tuple[int, Any]:
+    """What the core reads as this type: kinds of JSON, and of what they are."""
+    if kind in _KINDS:
+        return _KINDS[kind], None
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is list:
+        return _LIST, _shape(arguments[0])
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _RECORD, reader(kind)
+    if origin in (Union, types.UnionType):
+        shapes = [_shape(each) for each in arguments]
+        kinds, inner = 0, [of for _, of in shapes if of is not None]
+        for each, _ in shapes:
+            kinds |= each
+        # Else it matters which comes first.
+        if len(inner) <= 1 and not kinds & _OTHER and kinds & (_INTEGER | _REAL) != _INTEGER | _REAL:
+            return kinds, next(iter(inner), None)
+    read = reader(kind)
+    return _OTHER, lambda text: read(parse(text))

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import frame
+from .core import native
 from .errors import LanternError
 from .frame import OpsWriter
-from .rows import DELETED, UPSERTED, Key, Row, Rows
+from .rows import DELETED, Key, Row, Rows
 from .table import Table
 from .value import Value, value_of
 
@@ -21,7 +22,6 @@ BUFFER_BYTES_MAX = 8 * 1024 * 1024
 """The most bytes that writes may take before they are handed to the host, in the middle of a batch if need be."""
 ROWS_MAX = 100_000
 """The most rows that a query answers."""
-_PLAIN = frozenset((str, int, bytes))
 
 _OUTBOX = Table(
     "_lantern_outbox",
@@ -30,7 +30,23 @@ _OUTBOX = Table(
 )
 
 
-class Db:
+class _DbBase:
+    """What the core knows of the database."""
+
+    _event: int | None
+    # Those rows that something was gathered of, in the order in which it began.
+    _touched: dict[Table, Rows]
+    # About what they take.
+    _bytes: int
+    # Whether the event has to be ended: most change rows that are there, and nothing else.
+    _grew: bool
+
+
+if not TYPE_CHECKING and native is not None:
+    _DbBase = native.DbBase
+
+
+class Db(_DbBase):
     """The read model, within the transaction of a batch.
 
     There are two ways to write, and both may be mixed:
@@ -48,12 +64,9 @@ class Db:
         self._statements: dict[str, int] = {}
         self._ops = OpsWriter()
         self._tables: dict[str, Rows] = {}
-        # Those of them that something was gathered of, in the order in which it began.
-        self._touched: dict[Table, Rows] = {}
-        self._event: int | None = None
-        # About what the gathered rows take.
+        self._touched = {}
+        self._event = None
         self._bytes = 0
-        # Whether the event has to be ended: most change rows that are there, and nothing else.
         self._grew = False
         # The first error of writes that were handed over: they are lost, whatever the plugin makes of it.
         self._error: LanternError | None = None
@@ -85,20 +98,14 @@ class Db:
 
     def put(self, table: Table, key: Key, /, **columns: object) -> None:
         """Writes a whole row: all columns that the table declares."""
-        (self._touched.get(table) or self._rows(table)).put(self, key, columns)
+        self._rows(table).put(self, key, columns)
 
     def upsert(self, table: Table, key: Key) -> Row:
         """Writes some columns of a row, which is made if there is none.
 
         The columns that are not written then have their default, so those that are ``NOT NULL`` need one.
         """
-        rows = self._touched.get(table) or self._rows(table)
-        if key.__class__ in _PLAIN:
-            # A key that is known was checked.
-            row = rows.rows.get(key)
-            if row.__class__ is rows.made and row._pending == UPSERTED and not row._absent:
-                row._event = self._event
-                return row
+        rows = self._rows(table)
         return rows.enter(self, rows.key(key), upsert=True)
 
     def update(self, table: Table, key: Key) -> Row:
@@ -230,6 +237,13 @@ class Db:
         self._error = None
         self._bytes = 0
         self._grew = False
+
+
+if native is not None:
+    # The core does what is usual, and leaves the rest to these.
+    native.use(upsert=Db.upsert, put=Db.put)
+    for _name in ("upsert", "put"):
+        setattr(Db, _name, getattr(_DbBase, _name))
 
 
 def _params(params: Sequence[object]) -> list[Value]:

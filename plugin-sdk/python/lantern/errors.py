@@ -21,7 +21,7 @@ class Fault(Enum):
 
 
 class LanternError(Exception):
-    """What the SDK raises. Any other exception fails an event too, with its traceback."""
+    """What the SDK raises. Any other exception fails an event too."""
 
     fault: Fault = Fault.OTHER
 

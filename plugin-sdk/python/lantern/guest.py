@@ -130,7 +130,9 @@ def _answer(work: Callable[[], R]) -> R:
     try:
         return work()
     except LanternError as error:
-        raise Err(Failure(_TO_HOST[error.fault], str(error), error.index)) from None
+        # An event that is at fault says where it is.
+        frames = [] if error.fault is Fault.BAD_INPUT else _frames(error.__traceback__)
+        raise Err(Failure(_TO_HOST[error.fault], "\n".join([str(error), *frames]), error.index)) from None
     except Exception as error:
         index = getattr(error, "__lantern_index__", None)
         raise Err(Failure(HostFault.OTHER, explain(error), index)) from None
@@ -139,21 +141,23 @@ def _answer(work: Callable[[], R]) -> R:
 def explain(error: BaseException) -> str:
     """An exception with its traceback, without the lines of the source: a plugin has no files to read them from."""
     said = str(error)
-    lines = [f"{type(error).__name__}: {said}" if said else type(error).__name__]
-    frames = list(_frames(error.__traceback__))
-    lines += [f"    at {name} ({file}:{line})" for file, line, name in reversed(frames)]
+    lines = [f"{type(error).__name__}: {said}" if said else type(error).__name__, *_frames(error.__traceback__)]
     if error.__cause__ is not None:
         lines.append(f"  caused by {explain(error.__cause__)}")
     return "\n".join(lines)
 
 
-def _frames(trace: TracebackType | None) -> Any:
+def _frames(trace: TracebackType | None) -> list[str]:
+    """Where in the plugin's own source it was raised, the innermost first."""
+    lines = []
     while trace is not None:
         code = trace.tb_frame.f_code
         if trace.tb_frame.f_globals.get("__package__") != __package__:
             # Each folder of modules is numbered in a plugin: `/0/app.py`.
-            yield re.sub(r"^/\d+/", "", code.co_filename), trace.tb_lineno, code.co_qualname
+            file = re.sub(r"^/\d+/", "", code.co_filename)
+            lines.append(f"    at {code.co_qualname} ({file}:{trace.tb_lineno})")
         trace = trace.tb_next
+    return lines[::-1]
 
 
 def _forbid_chance() -> None:

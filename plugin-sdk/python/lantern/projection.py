@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from . import codec
+from .batch import Events
+from .core import native
 from .db import Db
 from .errors import at_event
 from .event import Event
-from .frame import Events
 from .manifest import Envelope, Manifest, Query
 
 T = TypeVar("T")
@@ -120,23 +121,30 @@ class Projection:
 
     def apply(self, frame: bytes, db: Db) -> bytes:
         """Applies a frame of events; answers the frame of writes that were not handed over yet. The host calls it."""
-        index: int | None = None
         try:
             events = Events(frame)
             others = self._handlers.get("*")
-            handlers = [self._handlers.get(text, others) for text in events.texts]
-            for index, kind in enumerate(events.kinds):
-                found = handlers[kind]
-                if found is None:
-                    continue
-                handler, read = found
-                db._event = index
-                handler(Event(events, index, read), db)
-                if db._grew:
-                    db._end()
-            index = None
+            _run(events, [self._handlers.get(text, others) for text in events.texts], db)
             return db._finish()
         except Exception as error:
+            index = db._event
             db._reset()
             at_event(error, index)
             raise
+
+
+def _run(events: Events, handlers: Sequence[tuple[Handler[Any], Callable[[Any], Any]] | None], db: Db) -> None:
+    """Gives each event to the handler of its type. Where one raises, the database has the event's place."""
+    for index, kind in enumerate(events.kinds):
+        found = handlers[kind]
+        if found is None:
+            continue
+        handler, read = found
+        db._event = index
+        handler(Event(events, index, read), db)
+        if db._grew:
+            db._end()
+
+
+if native is not None:
+    _run = native.run

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .columns import ADD, MAX, MIN, SET, UNCHANGED
+from .core import native
 from .errors import LanternError
 from .frame import OpsWriter
 from .table import DELETE, UPDATE, UPSERT, Columns, Table, places, read_sql, write_sql
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .db import Db
     from .host import Host
 
+UNCHANGED, SET, ADD, MAX, MIN = range(5)
+"""How a column is changed."""
 # What is to be written of a row.
 NOTHING, UPSERTED, UPDATED, DELETED, REPLACED, FLUSHED = range(6)
 _VERBS = {
@@ -29,8 +31,6 @@ _VERBS = {
 }
 
 _LEAST, _MOST = -(2**63), 2**63 - 1
-# Nearly every integer that fits has no more than these, which is quicker to know than whether it lies between two.
-_BITS = 63
 # About what a row takes beside its long texts.
 _ROW_BYTES = 160
 _LONG = 64
@@ -42,8 +42,8 @@ _KEYS = frozenset((str, int, bytes))
 Whole = tuple[int | None, bytes]
 
 
-class Row:
-    """A row that is being written. Columns are named as keyword arguments."""
+class _RowBase:
+    """What a row has."""
 
     __slots__ = (
         "_absent",
@@ -57,6 +57,22 @@ class Row:
         "_rows",
         "_values",
     )
+
+
+class _RowsBase:
+    """What the core knows of the rows of a table."""
+
+    __slots__ = ("columns", "parts", "rows")
+
+
+if not TYPE_CHECKING and native is not None:
+    _RowBase, _RowsBase = native.RowBase, native.RowsBase
+
+
+class Row(_RowBase):
+    """A row that is being written. Columns are named as keyword arguments."""
+
+    __slots__ = ()
 
     def __init__(self, db: Db, rows: Rows, key: Any) -> None:
         self._db = db
@@ -76,70 +92,33 @@ class Row:
 
     def set(self, /, **columns: object) -> Row:
         """Sets columns."""
-        row = self if self._pending != FLUSHED else self._current()
-        kinds, values, places = row._kinds, row._values, row._places
+        row = self._current()
         for name, value in columns.items():
-            if value.__class__ is int and value.bit_length() <= _BITS:
-                place = places[name]
-                kinds[place] = SET
-                values[place] = value
-            else:
-                row._change(name, SET, value_of(value))
+            row = row._change(name, SET, value_of(value))
         return row
 
     def add(self, /, **columns: int) -> Row:
         """Adds to columns of integers; NULL counts as 0."""
-        row = self if self._pending != FLUSHED else self._current()
-        kinds, places = row._kinds, row._places
-        # What is added to, raised or lowered has an integer.
-        values: Any = row._values
-        for name, value in columns.items():
-            if value.__class__ is not int or value.bit_length() > _BITS:
-                value = _integer(name, value)
-            place = places[name]
-            if kinds[place] == ADD and (merged := values[place] + value).bit_length() <= _BITS:
-                values[place] = merged
-                continue
-            row = row._change(name, ADD, value)
-            kinds, values = row._kinds, row._values
-        return row
+        return self._change_all(ADD, columns)
 
     def max(self, /, **columns: int) -> Row:
         """Raises columns of integers to these, where they are less or NULL."""
-        row = self if self._pending != FLUSHED else self._current()
-        kinds, places = row._kinds, row._places
-        values: Any = row._values
-        for name, value in columns.items():
-            if value.__class__ is not int or value.bit_length() > _BITS:
-                value = _integer(name, value)
-            place = places[name]
-            if kinds[place] == MAX:
-                if value > values[place]:
-                    values[place] = value
-                continue
-            row = row._change(name, MAX, value)
-            kinds, values = row._kinds, row._values
-        return row
+        return self._change_all(MAX, columns)
 
     def min(self, /, **columns: int) -> Row:
         """Lowers columns of integers to these, where they are more or NULL."""
-        row = self if self._pending != FLUSHED else self._current()
-        kinds, places = row._kinds, row._places
-        values: Any = row._values
+        return self._change_all(MIN, columns)
+
+    def _change_all(self, change: int, columns: Mapping[str, int]) -> Row:
+        row = self._current()
         for name, value in columns.items():
-            if value.__class__ is not int or value.bit_length() > _BITS:
-                value = _integer(name, value)
-            place = places[name]
-            if kinds[place] == MIN:
-                if value < values[place]:
-                    values[place] = value
-                continue
-            row = row._change(name, MIN, value)
-            kinds, values = row._kinds, row._values
+            row = row._change(name, change, _integer(name, value))
         return row
 
     def _current(self) -> Row:
         """This row, or the one that stands for it since what was gathered was written."""
+        if self._pending != FLUSHED:
+            return self
         # A row that was flushed keeps in `_absent` whether it was to be made.
         return self._db._rows(self._rows.table).enter(self._db, self._key, upsert=self._absent)
 
@@ -201,17 +180,24 @@ def _integer(name: str, value: object) -> int:
     return number
 
 
-class Rows:
+if native is not None:
+    # The core does what is usual, and leaves the rest to these.
+    native.use(row=Row, set=Row.set, add=Row.add, max=Row.max, min=Row.min)
+    for _name in ("set", "add", "max", "min"):
+        setattr(Row, _name, getattr(_RowBase, _name))
+
+
+class Rows(_RowsBase):
     """The rows of a table."""
 
-    __slots__ = ("made", "rows", "select", "statements", "table", "unchanged", "width")
+    __slots__ = ("select", "statements", "table", "unchanged", "width")
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.columns = table.columns
+        self.parts = len(table.key)
         self.width = len(table.columns)
         self.unchanged = [UNCHANGED] * self.width
-        # The class of its rows.
-        self.made: type[Row] = type("Row", (Row,), {"__slots__": (), "_general": Row, **table.methods})
         self.rows: dict[Any, Row | Whole] = {}
         # Statements that write, by what they write, with the places of their columns.
         self.statements: dict[tuple[str, bytes], tuple[int, list[int]]] = {}
@@ -241,7 +227,7 @@ class Rows:
         row = self.rows.get(key)
         if isinstance(row, tuple):
             event, encoded = row
-            row = self.rows[key] = self.made(db, self, key)
+            row = self.rows[key] = Row(db, self, key)
             row._values = decode(encoded, 0, len(encoded), len(self.table.key) + self.width)[len(self.table.key) :]
             row._kinds = [SET] * self.width
             row._pending, row._known, row._event = UPSERTED, True, event
@@ -251,7 +237,7 @@ class Rows:
         """The row of a checked key, made if it is not there."""
         row = self.known(db, key)
         if row is None:
-            row = self.rows[key] = self.made(db, self, key)
+            row = self.rows[key] = Row(db, self, key)
             db._grow(_ROW_BYTES)
         return row
 
@@ -293,7 +279,7 @@ class Rows:
 
     def _nowhere(self, db: Db, key: Any) -> Row:
         """Takes writes to a row that is not there, and loses them."""
-        row = self.made(db, self, key)
+        row = Row(db, self, key)
         row._pending = UPDATED
         return row
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .columns import methods
 from .errors import LanternError
 
 COLUMNS_MAX = 64
@@ -25,15 +24,13 @@ class Table:
     * a column that is added to, or is a maximum or minimum, has no ``DEFAULT``, or, if added to, 0.
     """
 
-    __slots__ = ("columns", "key", "methods", "name", "places")
+    __slots__ = ("columns", "key", "name", "places")
 
     def __init__(self, name: str, *, key: str | Sequence[str], columns: Sequence[str] = ()) -> None:
         self.name = name
         self.key = (key,) if isinstance(key, str) else tuple(key)
         self.columns = tuple(columns)
         self.places = _Places(self)
-        # Made here, which is when a plugin is built, and not when it starts.
-        self.methods = methods(self.columns)
         if not self.key:
             raise ValueError(f"the table {name!r} needs a key")
         if len(self.columns) > COLUMNS_MAX:

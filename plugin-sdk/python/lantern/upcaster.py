@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from . import codec
+from .batch import Events
 from .errors import LanternError, at_event
 from .event import Event
-from .frame import Events, Value, write_rows
+from .frame import Value, write_rows
 from .manifest import Envelope, Manifest
 from .projection import _untyped, type_of
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from struct import Struct, error as StructError
 from typing import Any
 
+from .core import native
 from .errors import BadInput, LanternError, MangledFrame
 
 Value = None | int | float | str | bytes
@@ -18,10 +19,6 @@ _INTEGER = Struct("<Bq").pack
 _REAL = Struct("<Bd").pack
 _SIZED = Struct("<BI").pack
 _NULL = b"\x00"
-# The first bytes of short texts and blobs, by their length.
-_SHORT = 256
-_TEXTS = [_SIZED(3, length) for length in range(_SHORT)]
-_BLOBS = [_SIZED(4, length) for length in range(_SHORT)]
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
@@ -71,14 +68,12 @@ def encode(values: Iterable[Any]) -> bytes:
                 append(_INTEGER(1, value))
             elif kind is str:
                 data = value.encode()
-                length = len(data)
-                append(_TEXTS[length] if length < _SHORT else _SIZED(3, length))
+                append(_SIZED(3, len(data)))
                 append(data)
             elif value is None:
                 append(_NULL)
             elif kind is bytes:
-                length = len(value)
-                append(_BLOBS[length] if length < _SHORT else _SIZED(4, length))
+                append(_SIZED(4, len(value)))
                 append(value)
             elif kind is float:
                 append(_REAL(2, value) if value == value else _NULL)
@@ -89,6 +84,11 @@ def encode(values: Iterable[Any]) -> bytes:
         value_of(value)
         raise
     return b"".join(parts)
+
+
+if native is not None:
+    native.use(value_of=value_of)
+    encode = native.encode
 
 
 def decode(arena: bytes, pos: int, end: int, count: int) -> list[Value]:

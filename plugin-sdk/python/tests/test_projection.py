@@ -121,7 +121,7 @@ def test_changes_of_a_row_are_as_if_written_one_by_one(ops: str, expected: tuple
     ids=" ".join,
 )
 def test_columns_of_any_name_and_number_are_written_alike(columns: list[str]) -> None:
-    """Most tables have rows with methods of their own; those that cannot must not differ."""
+    """Names that are no words of Python, and more of them than a call usually has."""
     wide = Table("wide", key="id", columns=columns)
     listed = ", ".join('"' + column.replace('"', '""') + '" INTEGER' for column in columns)
     projection = Projection("wide", topics=["wide"], schema=[f"CREATE TABLE wide (id TEXT PRIMARY KEY, {listed})"])

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lantern import frame
+from lantern import Event, frame
+from lantern.batch import Events
 from lantern.errors import MangledFrame
 
 VECTORS = Path(__file__).parents[2] / "wit" / "vectors"
@@ -67,19 +68,20 @@ def check(vector: dict[str, Any], read: Callable[[bytes], Any], write: Callable[
 
 
 def read_events(data: bytes) -> Any:
-    events = frame.Events(data)
+    batch = Events(data)
+    events = [Event[Any](batch, n, lambda value: value) for n in range(len(batch.kinds))]
     return [
         {
-            "offset": str(events.offsets[n]),
-            "timestamp_ms": str(events.timestamps[n]),
-            "topic": events.texts[events.topics[n]],
-            "partition": events.partitions[n],
-            "type": events.texts[kind],
-            "key": hexed(events.part(events.keys[n], events.key_lens[n])),
-            "payload": hexed(events.part(events.payloads[n], events.payload_lens[n])),
-            "headers": [[name, hexed(value)] for name, value in events.headers(n)],
+            "offset": str(event.offset),
+            "timestamp_ms": str(event.timestamp_ms),
+            "topic": event.topic,
+            "partition": event.partition,
+            "type": event.type,
+            "key": hexed(event.key),
+            "payload": hexed(event.payload),
+            "headers": [[name, hexed(value)] for name, value in event.headers],
         }
-        for n, kind in enumerate(events.kinds)
+        for event in events
     ]
 
 

@@ -22,13 +22,32 @@ pub struct Sdk {
     pub script: &'static str,
 }
 
-const SDKS: [Sdk; 11] = [
+const SDKS: [Sdk; 13] = [
     Sdk { folder: "go", languages: &["go"], sqlite: false, script: "go vet ./... && go test ./..." },
     Sdk {
         folder: "python",
         languages: &["python"],
         sqlite: false,
         script: "PYTHONPATH=. $PYTEST -q -p no:cacheprovider tests",
+    },
+    Sdk {
+        folder: "python",
+        languages: &["python"],
+        sqlite: false,
+        // With the core, compiled for this machine: it does what the Python does that it stands for.
+        script: "mkdir -p $OUT/core/python && cp -r lantern tests $OUT/core/python && cp -r ../wit $OUT/core && \
+                 cc -std=c11 -O2 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -o $OUT/core/python/lantern/_native.abi3.so native/*.c && \
+                 cd $OUT/core/python && PYTHONPATH=. $PYTEST -q -p no:cacheprovider tests",
+    },
+    Sdk {
+        folder: "python",
+        languages: &["python", "zig"],
+        sqlite: false,
+        // It is kept as it is compiled for plugins, so that nobody who writes one has to do that.
+        script: "core=_native.cpython-314-wasm32-wasi.so && \
+                 python3 native/build.py --zig $TOOLCHAINS/ziglang-*[0-9]/ziglang/zig --out $OUT/$core && \
+                 if [ -n \"$LANTERN_TESTS_BLESS\" ]; then cp $OUT/$core lantern; fi && cmp $OUT/$core lantern/$core || \
+                 { echo 'the core is not what its sources give: LANTERN_TESTS_BLESS=1 cargo test -p lantern-tests --test languages sdk'; exit 1; }",
     },
     Sdk {
         folder: "python",

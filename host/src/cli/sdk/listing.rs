@@ -4,8 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// What tools leave beside the sources, what only this repository's own tests need, and the source of [`ENGINE`].
-const LEFT_OUT: [&str; 10] = [
+/// What tools leave beside the sources, what only this repository's own tests need, and the sources of what is compiled beside them.
+const LEFT_OUT: [&str; 11] = [
     "target",
     "fuzz",
     "vectors",
@@ -15,6 +15,7 @@ const LEFT_OUT: [&str; 10] = [
     "dist",
     "build",
     "engine",
+    "native",
     "package-lock.json",
 ];
 
