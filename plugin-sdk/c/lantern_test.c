@@ -666,7 +666,7 @@ static void write_request(const lantern_command_given *command) {
         [R_CORRELATION] = lantern_value_str(command->correlation),
     };
     writer_clear(&request);
-    for (int i = 0; i < REQUEST_COLUMNS; i++) writer_text(&request, REQUEST[i]);
+    for (int i = 0; i < REQUEST_COLUMNS; i++) writer_text(&request, REQUEST[i].name);
     uint32_t item[2] = {(uint32_t)request.arena.len, REQUEST_COLUMNS};
     append_values(&request.arena, values, REQUEST_COLUMNS);
     append(&request.index, item, sizeof item);
