@@ -71,6 +71,7 @@ static int check(const events *batch) {
         if (!uses(batch, u32(item + KEY), u32(item + KEY + 4), &used)) return refuse("the key");
         if (!uses(batch, u32(item + PAYLOAD), u32(item + PAYLOAD + 4), &used)) return refuse("the payload");
         if (check_headers(batch, item, texts, &used) < 0) return -1;
+        /* The same bytes twice: that is no part of an item. */
         if (used > batch->arena_bytes) return refuse("");
     }
     return 0;

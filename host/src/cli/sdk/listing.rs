@@ -19,8 +19,10 @@ const LEFT_OUT: [&str; 11] = [
     "package-lock.json",
 ];
 
-/// The only plugin among the sources: that of which every plugin in JavaScript is made.
-const ENGINE: &str = "javascript/engine.wasm";
+/// What is kept compiled: that of which every plugin in JavaScript is made, and what every plugin in Python has in it.
+const COMPILED: [&str; 2] = ["javascript/engine.wasm", "python/lantern/_native.cpython-314-wasm32-wasi.so"];
+/// How the names of compiled files end.
+const COMPILED_ENDS: [&str; 3] = [".wasm", ".pyc", ".so"];
 
 /// Folders of tests: of an SDK they stay here, a template's are the user's first.
 const TESTS: [&str; 3] = ["tests", "test", "testdata"];
@@ -42,8 +44,8 @@ pub(super) fn files(root: &Path) -> io::Result<Vec<String>> {
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             let is_template = path.split('/').any(|part| part.starts_with("template"));
             let is_hidden = name.starts_with('.') && !name.starts_with(".gitignore");
-            let is_compiled = name.ends_with(".wasm") || name.ends_with(".pyc");
-            let is_left_out = LEFT_OUT.contains(&&*name) || (is_compiled && path != ENGINE);
+            let is_compiled = COMPILED_ENDS.iter().any(|end| name.ends_with(end));
+            let is_left_out = LEFT_OUT.contains(&&*name) || (is_compiled && !COMPILED.contains(&&*path));
             let is_test = TESTS.contains(&&*name) || TEST_ENDS.iter().any(|end| name.ends_with(end));
             if is_hidden || is_left_out || (is_test && !is_template) {
                 continue;
