@@ -28,6 +28,7 @@ mod options;
 mod partitioner;
 mod partitions;
 mod producer;
+mod round;
 mod settings;
 mod transaction;
 

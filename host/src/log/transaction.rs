@@ -2,20 +2,20 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::Message as _;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::context::Context;
-use super::delivery::{self, Deliveries, Producing};
+use super::delivery::{self, Producing};
 use super::error::reason;
 use super::link::offsets;
+use super::round::{Round, Rounds, is_refusal};
 use super::{Assignment, Consumer, Error, Options};
 use crate::event::Record;
 
@@ -340,69 +340,5 @@ impl TransactionalProducer {
 impl fmt::Debug for TransactionalProducer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TransactionalProducer").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// Takes note of every acknowledgement of the transaction.
-#[derive(Default)]
-struct Rounds {
-    round: Mutex<Round>,
-    settled: Condvar,
-}
-
-#[derive(Default)]
-struct Round {
-    /// By the order in which the records were sent; -1 until it is known.
-    offsets: Vec<i64>,
-    /// Records whose fate is not known.
-    missing: usize,
-    /// What the first record that failed did so for, and its topic.
-    failure: Option<(Code, String)>,
-}
-
-impl Round {
-    /// Whether it is known that a record is refused. Nothing says more.
-    fn is_refused(&self) -> bool {
-        self.failure.as_ref().is_some_and(|(code, _)| is_refusal(*code))
-    }
-}
-
-/// Whether a record that is refused for this is refused whenever it is sent.
-fn is_refusal(code: Code) -> bool {
-    use Code::{InvalidMessageSize, InvalidRecord, MessageSizeTooLarge};
-    matches!(code, MessageSizeTooLarge | InvalidMessageSize | InvalidRecord)
-}
-
-impl Rounds {
-    fn round(&self) -> MutexGuard<'_, Round> {
-        self.round.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Deliveries for Rounds {
-    type Mark = usize;
-
-    fn settle(&self, result: &DeliveryResult<'_>, index: usize, _: &Context) {
-        let mut round = self.round();
-        // What an aborted transaction left belongs to no round.
-        let Some(missing) = round.missing.checked_sub(1) else { return };
-        round.missing = missing;
-        match result {
-            Ok(message) => {
-                if let Some(offset) = round.offsets.get_mut(index) {
-                    *offset = message.offset();
-                }
-            }
-            Err((error, record)) => {
-                let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-                // The others of the transaction are only taken back with the one that is refused.
-                if round.failure.as_ref().is_none_or(|(first, _)| is_refusal(code) && !is_refusal(*first)) {
-                    round.failure = Some((code, record.topic().to_owned()));
-                }
-            }
-        }
-        if round.missing == 0 || round.failure.is_some() {
-            self.settled.notify_one();
-        }
     }
 }
