@@ -1,6 +1,7 @@
 //! What is known of the records of a transaction: where they are, and what the first of them failed for.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rdkafka::Message as _;
 use rdkafka::producer::DeliveryResult;
@@ -14,7 +15,7 @@ use super::delivery::Deliveries;
 pub(super) struct Rounds {
     round: Mutex<Round>,
     /// Told when something is known.
-    pub(super) settled: Condvar,
+    settled: Condvar,
 }
 
 /// What is known of them.
@@ -44,6 +45,19 @@ pub(super) fn is_refusal(code: Code) -> bool {
 impl Rounds {
     pub(super) fn round(&self) -> MutexGuard<'_, Round> {
         self.round.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits as long as records are missing and `goes_on`, but not beyond `until`.
+    pub(super) fn wait<'r>(
+        &self,
+        round: MutexGuard<'r, Round>,
+        until: Instant,
+        goes_on: impl Fn(&Round) -> bool,
+    ) -> MutexGuard<'r, Round> {
+        let left = until.saturating_duration_since(Instant::now());
+        let waited =
+            self.settled.wait_timeout_while(round, left, |round| round.missing > 0 && goes_on(round));
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 

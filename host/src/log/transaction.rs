@@ -1,8 +1,8 @@
 //! Appending in transactions: all records of one, or none of them.
 
 use std::fmt;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -229,18 +229,8 @@ impl TransactionalProducer {
         let deadline = Instant::now() + timeout;
         self.context().forget();
         self.delivered(deadline)?;
-        loop {
-            match self.producer.commit_transaction(deadline.saturating_duration_since(Instant::now())) {
-                Ok(()) => {
-                    self.is_open.store(false, Ordering::Relaxed);
-                    return Ok(std::mem::take(&mut self.round().offsets));
-                }
-                Err(error) => match self.explain(&error) {
-                    TransactionError::Uncertain { .. } if Instant::now() < deadline => {}
-                    told => return Err(told),
-                },
-            }
-        }
+        self.end(deadline, |left| self.producer.commit_transaction(left))?;
+        Ok(std::mem::take(&mut self.round().offsets))
     }
 
     /// Takes the transaction back within `timeout`, if one was begun; another may begin then.
@@ -252,10 +242,17 @@ impl TransactionalProducer {
         if !self.is_open.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let deadline = Instant::now() + timeout;
+        self.end(Instant::now() + timeout, |left| self.producer.abort_transaction(left.min(EMPTYING)))
+    }
+
+    /// Ends the transaction in a way that may be asked for again, until it has or the time is over.
+    fn end(
+        &self,
+        deadline: Instant,
+        ask: impl Fn(Duration) -> Result<(), KafkaError>,
+    ) -> Result<(), TransactionError> {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.producer.abort_transaction(left.min(EMPTYING)) {
+            match ask(deadline.saturating_duration_since(Instant::now())) {
                 Ok(()) => {
                     self.is_open.store(false, Ordering::Relaxed);
                     return Ok(());
@@ -270,26 +267,14 @@ impl TransactionalProducer {
 
     /// Waits until every record is on the disk of the broker.
     fn delivered(&self, deadline: Instant) -> Result<(), TransactionError> {
-        let mut round = self.round();
-        let mut failed_at = None;
-        while round.missing > 0 && !round.is_refused() {
-            let now = Instant::now();
-            let is_failed = round.failure.is_some();
-            let until = match is_failed {
-                true => deadline.min(*failed_at.get_or_insert(now) + SETTLING),
-                false => deadline,
-            };
-            let left = until.saturating_duration_since(now);
-            if left.is_zero() && is_failed {
-                break;
-            }
-            if left.is_zero() {
-                let reason = self.context().explain(Code::OperationTimedOut, "appending", None).to_string();
-                return Err(TransactionError::NotAppended { reason });
-            }
-            let settled = &self.producer.client().context().deliveries.settled;
-            (round, _) = settled.wait_timeout(round, left).unwrap_or_else(PoisonError::into_inner);
+        let rounds = &self.producer.client().context().deliveries;
+        let round = rounds.wait(self.round(), deadline, |round| round.failure.is_none());
+        if round.missing > 0 && round.failure.is_none() {
+            let reason = self.context().explain(Code::OperationTimedOut, "appending", None).to_string();
+            return Err(TransactionError::NotAppended { reason });
         }
+        let settled = deadline.min(Instant::now() + SETTLING);
+        let round = rounds.wait(round, settled, |round| round.failure.is_some() && !round.is_refused());
         if let Some((code, topic)) = round.failure.clone() {
             drop(round);
             return Err(match self.producer.client().fatal_error() {

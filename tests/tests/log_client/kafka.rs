@@ -56,12 +56,12 @@ fn the_end_is_behind_aborted_records_and_markers() {
     on_kafka(scenarios::the_end_is_behind_aborted_records_and_markers);
 }
 
-// Its own Kafka, because it is killed.
 #[test]
 fn a_transaction_with_a_refused_record_is_taken_back_at_once() {
     on_kafka(transactions::a_transaction_with_a_refused_record_is_taken_back_at_once);
 }
 
+// Its own Kafka, because it is killed.
 #[test]
 fn a_broker_may_come_later_and_go() -> Result<()> {
     let Some(kafka) = Kafka::start()? else { return Ok(()) };
