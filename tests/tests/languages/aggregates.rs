@@ -101,7 +101,7 @@ fn ended(error: &CallError) -> Result<Answer> {
     })
 }
 
-fn handler(built: &Built) -> Result<Handler> {
+pub fn handler(built: &Built) -> Result<Handler> {
     Ok(Handler::new(engine()?, &built.plugin.component, &built.plugin.name, &limits())?)
 }
 
