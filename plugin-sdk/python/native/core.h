@@ -28,7 +28,13 @@ static inline void put(PyObject **place, PyObject *object) {
     drop(before);
 }
 
-static inline PyObject *boolean(bool value) { return value ? &_Py_TrueStruct : &_Py_FalseStruct; }
+/* Whether it is an integer of 64 bits. */
+static inline bool as_integer(PyObject *value, long long *number) {
+    int overflow;
+    if (!is(value, &PyLong_Type)) return false;
+    *number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return !overflow;
+}
 
 /* Ends an object: what it held was let go. Its class may be one in Python, which says how it is freed. */
 static inline void end(PyObject *object) {
@@ -39,7 +45,7 @@ static inline void end(PyObject *object) {
 
 /* What the modules in Python have said of themselves (`use`), and what is asked for by name. */
 extern struct known {
-    PyObject *parse, *refuse;        /* frame.py: what splits a frame; what raises for one that is none */
+    PyObject *parse, *refuse;        /* batch.py: what splits a frame; what raises for one that is none */
     PyObject *value_of;              /* value.py */
     PyObject *event, *row;           /* the classes of which events and rows are made */
     PyObject *set, *add, *max, *min; /* rows.py: the methods of rows, for whatever is given */
@@ -56,8 +62,8 @@ typedef struct {
     uint8_t *bytes;
     size_t length, room;
 } buffer;
-/* 1: it is written; 0: it is none of the usual, or no memory is left. Nothing is raised. */
-int write_value(buffer *into, PyObject *value);
+/* Whether it is written: it is one of the usual, and there is memory. Nothing is raised. */
+bool write_value(buffer *into, PyObject *value);
 PyObject *encode(PyObject *module, PyObject *values);
 
 /* reader.c: JSON as objects of a class. */

@@ -3,7 +3,7 @@
 #include "core.h"
 
 /* frames.md has the layout. */
-enum { HEADER_BYTES = 32, ITEM_BYTES = 56, ENTRY_BYTES = 12 };
+enum { HEADER_BYTES = 32, ENTRY_BYTES = 12 };
 enum { OFFSET = 0, TIMESTAMP = 8, TOPIC = 16, PARTITION = 20, KIND = 24, KEY = 28, PAYLOAD = 36, HEADERS = 44 };
 
 typedef struct {
@@ -110,7 +110,7 @@ static PyObject *kinds(PyObject *self, void *closure) {
     const events *batch = (const events *)self;
     PyObject *list = PyList_New((Py_ssize_t)batch->count);
     for (uint32_t i = 0; list && i < batch->count; i++) {
-        PyObject *kind = PyLong_FromLong((long)u32(batch->index + (size_t)i * batch->stride + KIND));
+        PyObject *kind = PyLong_FromLong((long)kind_at(self, i));
         if (!kind || PyList_SetItem(list, (Py_ssize_t)i, kind) < 0) put(&list, NULL);
     }
     return list;

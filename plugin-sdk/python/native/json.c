@@ -41,7 +41,7 @@ bool pass_text(text *json, bool *is_plain) {
     return false;
 }
 
-static int hex_of(const char *at, unsigned *code) {
+static bool hex_of(const char *at, unsigned *code) {
     *code = 0;
     for (int i = 0; i < 4; i++) {
         unsigned char digit = (unsigned char)at[i];
@@ -49,10 +49,10 @@ static int hex_of(const char *at, unsigned *code) {
                     : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
                     : digit >= 'A' && digit <= 'F' ? digit - 'A' + 10
                                                    : -1;
-        if (value < 0) return 0;
+        if (value < 0) return false;
         *code = *code << 4 | (unsigned)value;
     }
-    return 1;
+    return true;
 }
 
 /* Appends a code point as UTF-8; answers where it ends. */

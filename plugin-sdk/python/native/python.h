@@ -65,7 +65,7 @@ typedef struct {
     void *traverse, *clear, *free;
 } PyModuleDef;
 
-enum { METH_VARARGS = 0x0001, METH_KEYWORDS = 0x0002, METH_O = 0x0008, METH_FASTCALL = 0x0080 };
+enum { METH_KEYWORDS = 0x0002, METH_O = 0x0008, METH_FASTCALL = 0x0080 };
 enum { Py_T_PYSSIZET = 19, Py_T_BOOL = 14, Py_T_OBJECT_EX = 16, Py_READONLY = 1 };
 enum { Py_mod_exec = 2 };
 enum {
@@ -81,7 +81,7 @@ enum {
 enum { Py_TPFLAGS_BASETYPE = 1 << 10 };
 
 extern PyObject _Py_NoneStruct, _Py_TrueStruct, _Py_FalseStruct;
-extern PyTypeObject PyLong_Type, PyUnicode_Type, PyBytes_Type, PyFloat_Type, PyTuple_Type, PyList_Type;
+extern PyTypeObject PyLong_Type, PyUnicode_Type, PyBytes_Type, PyFloat_Type, PyTuple_Type;
 extern PyObject *PyExc_TypeError, *PyExc_IndexError;
 
 void Py_IncRef(PyObject *);
@@ -97,12 +97,10 @@ PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)
 PyObject *PyObject_Call(PyObject *, PyObject *, PyObject *);
 PyObject *PyObject_CallNoArgs(PyObject *);
 PyObject *PyObject_GetAttr(PyObject *, PyObject *);
-PyObject *PyObject_GetAttrString(PyObject *, const char *);
 int PyObject_GenericSetAttr(PyObject *, PyObject *, PyObject *);
 
 PyObject *PyLong_FromLong(long);
 PyObject *PyLong_FromLongLong(long long);
-PyObject *PyLong_FromSsize_t(Py_ssize_t);
 Py_ssize_t PyLong_AsSsize_t(PyObject *);
 long long PyLong_AsLongLongAndOverflow(PyObject *, int *);
 PyObject *PyFloat_FromDouble(double);

@@ -23,13 +23,6 @@ typedef struct {
     char grew;
 } db;
 
-static bool as_integer(PyObject *value, long long *number) {
-    int overflow;
-    if (!is(value, &PyLong_Type)) return false;
-    *number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    return !overflow;
-}
-
 /* Whether a value can be kept as it is: it needs no more room than a row has, and is one of SQLite's. */
 static bool is_kept(PyObject *value) {
     long long number;

@@ -17,31 +17,28 @@ static uint8_t *room_for(buffer *into, size_t bytes) {
 }
 
 /* Numbers in memory are little-endian in WebAssembly, and where the tests run. */
-static int write_fixed(buffer *into, uint8_t tag, const void *content) {
+static bool write_fixed(buffer *into, uint8_t tag, const void *content) {
     uint8_t *at = room_for(into, 9);
-    if (!at) return 0;
+    if (!at) return false;
     *at = tag;
     memcpy(at + 1, content, 8);
-    return 1;
+    return true;
 }
 
-static int write_sized(buffer *into, uint8_t tag, const char *content, Py_ssize_t length) {
-    if ((size_t)length >= NONE) return 0;
+static bool write_sized(buffer *into, uint8_t tag, const char *content, Py_ssize_t length) {
+    if ((size_t)length >= NONE) return false;
     uint8_t *at = room_for(into, 5 + (size_t)length);
-    if (!at) return 0;
+    if (!at) return false;
     uint32_t written = (uint32_t)length;
     *at = tag;
     memcpy(at + 1, &written, 4);
     memcpy(at + 5, content, (size_t)length);
-    return 1;
+    return true;
 }
 
-int write_value(buffer *into, PyObject *value) {
-    if (is(value, &PyLong_Type)) {
-        int overflow;
-        long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
-        return !overflow && write_fixed(into, 1, &number);
-    }
+bool write_value(buffer *into, PyObject *value) {
+    long long integer;
+    if (as_integer(value, &integer)) return write_fixed(into, 1, &integer);
     if (is(value, &PyUnicode_Type)) {
         Py_ssize_t length;
         const char *text = PyUnicode_AsUTF8AndSize(value, &length);
@@ -62,7 +59,7 @@ int write_value(buffer *into, PyObject *value) {
         double number = PyFloat_AsDouble(value);
         return number == number && write_fixed(into, 2, &number);
     }
-    return 0;
+    return false;
 }
 
 PyObject *encode(PyObject *module, PyObject *values) {
@@ -78,7 +75,7 @@ PyObject *encode(PyObject *module, PyObject *values) {
         /* Its value is one of the usual, or it says what is wrong. */
         PyObject *usual = PyObject_Vectorcall(known.value_of, &value, 1, NULL);
         if (!usual) goto done;
-        int written = write_value(&into, usual);
+        bool written = write_value(&into, usual);
         Py_DecRef(usual);
         if (written) continue;
         PyErr_NoMemory();
